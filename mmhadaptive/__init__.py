@@ -1,0 +1,1 @@
+"""Hadaptive-Net and adaptive cross-Hadamard products for the OpenMMLab toolkits."""
