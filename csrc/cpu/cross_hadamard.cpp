@@ -78,11 +78,10 @@ Shape shape_of(const Tensor& x, int64_t k) {
   shape.pixels = x.size(2) * x.size(3);
   shape.selected = static_cast<int>(k);
   shape.pairs = pair_count(shape.selected);
-  int64_t tiles = ceil_divide(shape.pixels, kMaxTile);
-  if (shape.batch * tiles < kEnoughTasks) {
-    tiles = std::max(tiles, std::min(kEnoughTasks / shape.batch, ceil_divide(shape.pixels, 64)));
-  }
-  shape.tile = ceil_divide(ceil_divide(shape.pixels, tiles), 16) * 16;
+  const int64_t tiles_wanted = kEnoughTasks / std::max<int64_t>(shape.batch, 1);
+  const int64_t tiles = std::max({int64_t{1}, ceil_divide(shape.pixels, kMaxTile),
+                                  std::min(tiles_wanted, ceil_divide(shape.pixels, 64))});
+  shape.tile = std::max<int64_t>(1, ceil_divide(ceil_divide(shape.pixels, tiles), 16)) * 16;
   return shape;
 }
 
