@@ -182,7 +182,7 @@ Tensor forward(const Tensor& x_, const Tensor& index, const Tensor& gate,
   if (y.numel() == 0) {
     return y;
   }
-  Forward op{shape, small.parameters, input_of(x, format), y.mutable_data_ptr(), false};
+  Forward op{shape, small.parameters, input_of(x, format), y.mutable_data_ptr()};
   const ForwardKernel kernel = kernels().forward(element_of(x), norm, layout_of(format));
   const int64_t task_size = shape.tile * (shape.channels + shape.pairs);
   torch::stable::parallel_for(0, shape.batch * shape.tiles(), ceil_divide(kGrain, task_size),
@@ -227,8 +227,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
                     need_x ? dx.mutable_data_ptr() : nullptr,
                     selected_sums.mutable_data_ptr(),
                     pair_sums.mutable_data_ptr(),
-                    tiles_per_group,
-                    false};
+                    tiles_per_group};
   if (tasks > 0) {
     const BackwardKernel kernel = kernels().backward(element_of(x), norm, layout_of(format));
     const int64_t group_size = tiles_per_group * shape.tile * (shape.channels + shape.pairs);
