@@ -28,8 +28,8 @@ struct Shape {
   int64_t pixels;
   int selected;
   int pairs;
-  // Pixels that one task works on. It depends on the shape alone, never on the threads, and so do
-  // all partial sums: results are the same for every number of threads.
+  // Pixels that one task works on. In the backward it depends on the shape alone, never on the
+  // threads, and so do all partial sums: results are the same for every number of threads.
   int64_t tile;
 
   int64_t tiles() const {

@@ -48,8 +48,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
 
   Tensor dx = need_x ? empty_like(x, {shape.batch, shape.channels, x.size(2), x.size(3)}, format)
                      : empty_vector(x, 0, x.scalar_type());
-  Tensor dgate = need_gate ? torch::stable::new_empty(gate, gate.sizes())
-                           : empty_vector(x, 0, type);
+  Tensor dgate =
+      need_gate ? torch::stable::new_empty(gate, gate.sizes()) : empty_vector(x, 0, type);
   Tensor dalpha = empty_vector(x, need_alpha ? 1 : 0, type);
   Tensor dweight = empty_vector(x, need_weight ? shape.pairs : 0, type);
   Tensor dbias = empty_vector(x, need_bias ? shape.pairs : 0, type);

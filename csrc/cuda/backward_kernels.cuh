@@ -36,11 +36,11 @@ struct Backward {
 // Shared memory of one block, in order.
 template <class A>
 struct BackwardShared {
-  A* z;            // selected x kLanes
-  A* dz;           // warps x selected x kLanes
-  A* sums;         // 2 x pairs
-  A* staged;       // warps * kRun x (kLanes + 1), interleaved only
-  int8_t* slots;   // channels: the position among the selected, or -1
+  A* z;           // selected x kLanes
+  A* dz;          // warps x selected x kLanes
+  A* sums;        // 2 x pairs
+  A* staged;      // warps * kRun x (kLanes + 1), interleaved only
+  int8_t* slots;  // channels: the position among the selected, or -1
   size_t bytes;
 
   __host__ __device__ BackwardShared(unsigned char* memory, int k, int pairs, int64_t channels,
@@ -108,9 +108,8 @@ __global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) 
     shared.sums[at] = 0;
   }
 
-  const int64_t last_tile =
-      min(static_cast<long long>((blockIdx.x + 1) * op.tiles_per_block),
-          static_cast<long long>(shape.batch * op.tiles));
+  const int64_t last_tile = min(static_cast<long long>((blockIdx.x + 1) * op.tiles_per_block),
+                                static_cast<long long>(shape.batch * op.tiles));
   for (int64_t tile = blockIdx.x * op.tiles_per_block; tile < last_tile; ++tile) {
     const int64_t n = tile / op.tiles;
     const int64_t first_pixel = tile % op.tiles * kLanes;
@@ -158,8 +157,8 @@ __global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) 
           const int pixel = at / (warps * kRun);
           A value = 0;
           if (pixel < count && round + q < pairs) {
-            value = widen(*op.dy.template at<true>(n, shape.channels + round + q,
-                                                   first_pixel + pixel));
+            value =
+                widen(*op.dy.template at<true>(n, shape.channels + round + q, first_pixel + pixel));
           }
           shared.staged[q * (kLanes + 1) + pixel] = value;
         }
@@ -173,8 +172,8 @@ __global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) 
         for (int q = 0; q < kRun; ++q) {
           g[q] = 0;
           if (active && first + q < pairs) {
-            g[q] = widen(*op.dy.template at<false>(n, shape.channels + first + q,
-                                                   first_pixel + lane));
+            g[q] =
+                widen(*op.dy.template at<false>(n, shape.channels + first + q, first_pixel + lane));
           }
         }
       }

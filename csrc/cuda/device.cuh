@@ -2,11 +2,11 @@
 // that the tests can run the kernels on the CPU.
 #pragma once
 
-#include <cassert>
-#include <cstdint>
-
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+
+#include <cassert>
+#include <cstdint>
 
 #include "../cross_hadamard.h"
 
@@ -117,8 +117,8 @@ struct Input {
 
   template <bool interleaved>
   __device__ __forceinline__ const T* at(int64_t n, int64_t channel, int64_t pixel) const {
-    return data + n * batch_stride + (interleaved ? pixel * row_stride + channel
-                                                  : channel * row_stride + pixel);
+    return data + n * batch_stride +
+           (interleaved ? pixel * row_stride + channel : channel * row_stride + pixel);
   }
 };
 

@@ -38,17 +38,16 @@ void launch_elementwise(const Forward<T>& op, Norm norm, bool parity, cudaStream
 template <class T>
 ForwardSize size_of(const Shape& shape, int multiprocessors) {
   using A = typename AccumulateOf<T>::type;
-  return {shape.batch,      shape.channels,     shape.pixels,
-          shape.selected,   shape.pairs,        sizeof(T),
-          sizeof(A),        sizeof(PairEntry<A>), multiprocessors};
+  return {shape.batch, shape.channels, shape.pixels,         shape.selected, shape.pairs,
+          sizeof(T),   sizeof(A),      sizeof(PairEntry<A>), multiprocessors};
 }
 
 template <class T, Norm norm>
 void launch_tiled_planar(const Forward<T>& op, int multiprocessors, cudaStream_t stream) {
   constexpr int kFull = 16 / sizeof(T);
   const ForwardPlan plan = plan_planar(size_of<T>(op.shape, multiprocessors));
-  auto* kernel = plan.width == kFull ? forward_tiled_planar<T, norm, kFull>
-                                     : forward_tiled_planar<T, norm, 1>;
+  auto* kernel =
+      plan.width == kFull ? forward_tiled_planar<T, norm, kFull> : forward_tiled_planar<T, norm, 1>;
   launch(kernel, dim3(plan.grid_x, plan.grid_y, plan.grid_z), dim3(kForwardThreads),
          plan.shared_bytes, stream, op, plan.tile, plan.channels_per_block);
 }
@@ -100,8 +99,8 @@ Tensor forward(const Tensor& x_, const Tensor& index, const Tensor& gate,
   const MemoryFormat format = memory_format_of(x_);
   const Tensor x = with_format(x_, format);
   const SmallTensors small(index, gate, alpha, weight, bias);
-  Tensor y = empty_like(
-      x, {shape.batch, shape.channels + shape.pairs, x.size(2), x.size(3)}, format);
+  Tensor y =
+      empty_like(x, {shape.batch, shape.channels + shape.pairs, x.size(2), x.size(3)}, format);
   if (y.numel() == 0) {
     return y;
   }

@@ -1,11 +1,11 @@
 // From tensors to kernels: what both directions need on the host.
 #pragma once
 
-#include <algorithm>
-#include <type_traits>
-
 #include <cuda_runtime.h>
 #include <torch/csrc/stable/accelerator.h>
+
+#include <algorithm>
+#include <type_traits>
 
 #include "../arguments.h"
 #include "device.cuh"
@@ -20,8 +20,7 @@ inline void check_cuda(cudaError_t error, const char* what) {
 
 inline cudaStream_t current_stream(const Tensor& t) {
   void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(
-      aoti_torch_get_current_cuda_stream(t.get_device_index(), &stream));
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(t.get_device_index(), &stream));
   return static_cast<cudaStream_t>(stream);
 }
 
@@ -36,10 +35,10 @@ template <class Kernel, class... Arguments>
 void launch(Kernel* kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
             const Arguments&... arguments) {
   if (shared > kDefaultSharedBytes) {
-    check_cuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    static_cast<int>(shared)),
-               "so many selected channels need more shared memory than the device has");
+    check_cuda(
+        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+        "so many selected channels need more shared memory than the device has");
   }
   kernel<<<grid, block, shared, stream>>>(arguments...);
   check_cuda(cudaGetLastError(), "kernel launch");

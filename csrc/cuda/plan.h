@@ -59,9 +59,8 @@ inline ForwardPlan plan_planar(const ForwardSize& size) {
   plan.grid_z = static_cast<unsigned>(std::min<int64_t>(size.batch, kMaxGridYZ));
   const int64_t out_channels = size.channels + size.pairs;
   const int64_t wanted = int64_t{kBlocksPerMultiprocessor} * size.multiprocessors;
-  const int64_t chunks = std::clamp<int64_t>(
-      divide_up(wanted, int64_t{plan.grid_x} * plan.grid_z), 1,
-      divide_up(out_channels, kMinChannelsPerBlock));
+  const int64_t chunks = std::clamp<int64_t>(divide_up(wanted, int64_t{plan.grid_x} * plan.grid_z),
+                                             1, divide_up(out_channels, kMinChannelsPerBlock));
   plan.channels_per_block = static_cast<int>(divide_up(out_channels, chunks));
   plan.grid_y = static_cast<unsigned>(divide_up(out_channels, plan.channels_per_block));
   const int entries = std::min(plan.channels_per_block, size.pairs);
