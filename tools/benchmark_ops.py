@@ -10,11 +10,18 @@ PyTorch and, with ``--compile``, in torch.compile. ``memory`` compares tensors l
 with a copy on the same device in the same run. ``sweep`` compares the strategies of the CUDA kernel
 over batch, channels and resolution, as Fig. 7 of the paper does. ``model`` times the whole of
 Hadaptive-Net-L at batch 1, as Table 4 does. Times are medians. Results go to docs/benchmarks/.
+
+On the CPU an output is new memory with every call unless the allocator keeps what is freed, and then
+the time is that of page faults. glibc does by the luck of the heap, jemalloc always:
+
+    export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2
+    export MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -40,16 +47,12 @@ LAYERS = (
     ("L", 32, 256, 36, 2),
     ("L", 64, 256, 36, 2),
 )
-# Larger than the last-level cache of the machines that this was run on.
-LARGE = ((1024, 256, 14, 36), (1024, 192, 14, 32))
+# Channels, height and width, selected channels.
+LARGE = ((256, 14, 36), (192, 14, 32))
 STRATEGIES = ("direct", "parity", "tiled")
-# glibc gives large blocks back to the system at once, and the next allocation pays for every page
-# again. With these it keeps them, so that the operator and the copy are timed and not the kernel.
-KEEP_MEMORY = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "64000000000",
-    "MALLOC_TOP_PAD_": "4000000000",
-}
+# On the CPU calls take turns among as many tensors as exceed the cache together; the GPU takes one
+# large tensor.
+TURNS = {"cpu": (24, 40), "cuda": (1, 1024)}
 
 
 class Timer:
@@ -123,14 +126,6 @@ def time_both(timer, function, arguments, dy):
     return timer(lambda: torch.autograd.grad(function(*arguments), inputs, dy))
 
 
-def time_backward(timer, arguments, dy):
-    x, index, gate, alpha, weight, _, norm = arguments
-    backward = torch.ops.mmhadaptive.cross_hadamard_backward
-    needs = [True] * 5
-    with torch.no_grad():
-        return timer(lambda: backward(dy, x, index, gate, alpha, weight, norm, *needs))
-
-
 def strategies_of(device):
     return STRATEGIES if device == "cuda" else ("auto",)
 
@@ -191,34 +186,63 @@ def print_row(row):
     )
 
 
+def in_turn(function, cases):
+    """A function that calls ``function`` with the next case and keeps the result for a round."""
+    results = [None] * len(cases)
+    turn = itertools.cycle(range(len(cases)))
+
+    def call_next():
+        at = next(turn)
+        results[at] = None
+        results[at] = function(*cases[at])
+
+    for _ in cases:
+        call_next()
+    return call_next
+
+
 def memory(options, timer):
-    """Bytes read and written once, by time, as a fraction of what a copy achieves."""
+    """Bytes read and written once, by time, and that of a copy of the output."""
+    turns, batch = TURNS[options.device]
     rows = []
-    for batch, channels, extent, selected in LARGE:
+    for channels, extent, selected in LARGE:
         for channels_last in options.channels_last:
             arguments = make_arguments(
                 *(batch, channels, extent, selected),
                 *(options.device, options.dtype, channels_last),
             )
-            x = arguments[0]
-            y = cross_hadamard(*arguments)
-            source, target = torch.randn_like(y), torch.empty_like(y)
-            row = {"shape": [batch, channels, extent, extent], "selected": selected}
-            row["channels_last"] = channels_last
-            row["output_bytes"] = y.numel() * y.element_size()
-            row["copy"] = 2 * row["output_bytes"] / timer(lambda s=source, t=target: t.copy_(s))
-            del target
-            x_bytes = x.numel() * x.element_size()
-            forward_bytes = x_bytes + row["output_bytes"]
-            backward_bytes = 3 * x_bytes + row["output_bytes"]
-            for strategy in strategies_of(options.device):
-                function = with_strategy(strategy)
-                seconds = time_forward(timer, function, arguments)
-                row[f"{strategy}_forward"] = forward_bytes / seconds
-            row["backward"] = backward_bytes / time_backward(timer, arguments, source)
+            x, *others = arguments
+            cases = [(x.clone(), *others) for _ in range(turns)]
+            with torch.no_grad():
+                gradients = [(torch.randn_like(cross_hadamard(*case)), case) for case in cases]
+                copies = [(torch.empty_like(dy), dy) for dy, _ in gradients]
+                output_bytes = x.element_size() * gradients[0][0].numel()
+                input_bytes = x.element_size() * x.numel()
+                row = {
+                    "shape": list(x.shape),
+                    "selected": selected,
+                    "channels_last": channels_last,
+                    "touched": turns * (output_bytes + input_bytes),
+                    "copy": 2 * output_bytes / timer(in_turn(torch.Tensor.copy_, copies)),
+                }
+                del copies
+                for strategy in strategies_of(options.device):
+                    seconds = timer(in_turn(with_strategy(strategy), cases))
+                    row[f"{strategy}_forward"] = (input_bytes + output_bytes) / seconds
+                seconds = timer(in_turn(backward, gradients))
+                # dy and the selected channels of x are read and dx is written.
+                selected_bytes = input_bytes * selected // channels
+                row["backward"] = (selected_bytes + output_bytes + input_bytes) / seconds
             rows.append(row)
             print_row(row)
     return rows
+
+
+def backward(dy, arguments):
+    x, index, gate, alpha, weight, _, norm = arguments
+    return torch.ops.mmhadaptive.cross_hadamard_backward(
+        dy, x, index, gate, alpha, weight, norm, *[True] * 5
+    )
 
 
 def sweep(options, timer):
@@ -293,6 +317,7 @@ def environment(options):
         "torch": torch.__version__,
         "python": platform.python_version(),
         "compiled": sorted(DEVICES),
+        "allocator": os.environ.get("LD_PRELOAD", "default"),
         "commit": commit,
         "command": " ".join(["python", "tools/benchmark_ops.py", *sys.argv[1:]]),
     }
@@ -329,14 +354,14 @@ def layers_table(rows):
 
 def memory_table(rows):
     names = [name for name in ("auto", *STRATEGIES) if f"{name}_forward" in rows[0]]
-    headers = ["x", "k", "layout", "output", "copy GB/s"]
+    headers = ["x", "k", "layout", "touched", "copy GB/s"]
     headers += [f"{name} forward, of copy" for name in names] + ["backward, of copy"]
     body = [
         [
             "x".join(map(str, row["shape"])),
             row["selected"],
             "channels_last" if row["channels_last"] else "NCHW",
-            f"{row['output_bytes'] / 2**20:.0f} MiB",
+            f"{row['touched'] / 2**20:.0f} MiB",
             f"{row['copy'] / 1e9:.1f}",
             *(f"{row[f'{name}_forward'] / row['copy']:.0%}" for name in names),
             f"{row['backward'] / row['copy']:.0%}",
@@ -433,13 +458,6 @@ def parse(arguments=None):
 
 def main():
     options = parse()
-    if options.suite == "memory" and options.device == "cpu":
-        missing = {k: v for k, v in KEEP_MEMORY.items() if k not in os.environ}
-        if missing:
-            os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | missing)
-    # From here on glibc keeps freed blocks of up to this size, as it does in any process that has
-    # freed one before; otherwise each output costs new pages or not by the luck of the heap.
-    torch.empty(31 * 2**20, dtype=torch.int8)
     torch.set_num_threads(options.threads)
     run, to_table, plot = SUITES[options.suite]
     rows = run(options, Timer(options.device, options.seconds))
