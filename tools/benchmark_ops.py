@@ -11,8 +11,8 @@ with a copy on the same device in the same run. ``sweep`` compares the strategie
 over batch, channels and resolution, as Fig. 7 of the paper does. ``model`` times the whole of
 Hadaptive-Net-L at batch 1, as Table 4 does. Times are medians. Results go to docs/benchmarks/.
 
-On the CPU an output is new memory with every call unless the allocator keeps what is freed, and then
-the time is that of page faults. glibc does by the luck of the heap, jemalloc always:
+``memory`` on the CPU wants an allocator that keeps what is freed, as jemalloc does: an output of
+glibc's is new memory with every call, and the time then that of page faults.
 
     export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2
     export MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0
@@ -391,6 +391,7 @@ def plot_layers(rows, path):
         positions = [y + 0.4 * offset for y in range(len(rows))]
         axes.barh(positions, speedups, 0.38, label=label)
     axes.set_yticks([y + 0.2 for y in range(len(rows))], labels)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xlabel("times as fast as eager PyTorch")
     axes.axvline(1, color="black", linewidth=0.8)
@@ -458,6 +459,9 @@ def parse(arguments=None):
 
 def main():
     options = parse()
+    # From here on glibc keeps freed blocks of up to this size, as it does in any process that has
+    # freed one before; otherwise page faults come and go by the luck of the heap.
+    torch.empty(31 * 2**20, dtype=torch.int8)
     torch.set_num_threads(options.threads)
     run, to_table, plot = SUITES[options.suite]
     rows = run(options, Timer(options.device, options.seconds))
