@@ -21,6 +21,8 @@ glibc's is new memory with every call, and the time then that of page faults.
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib
 import itertools
 import json
 import os
@@ -131,7 +133,7 @@ def strategies_of(device):
 
 
 def with_strategy(strategy):
-    return lambda *arguments: cross_hadamard(*arguments, strategy)
+    return functools.partial(cross_hadamard, strategy=strategy)
 
 
 def pixels_at(stride, size):
@@ -269,17 +271,17 @@ def sweep(options, timer):
 
 def model(options, timer):
     """Hadaptive-Net-L at batch 1 with each way to compute the products."""
-    from mmhadaptive.layers import ach
     from mmhadaptive.models import HadaptiveNet
 
+    layer = importlib.import_module("mmhadaptive.layers.adaptive_cross_hadamard")
     network = HadaptiveNet(arch="l").to(options.device).eval()
     x = torch.randn(1, 3, 224, 224, device=options.device)
     functions = {"native": cross_hadamard_reference}
     functions |= {s: with_strategy(s) for s in strategies_of(options.device)}
-    rows, original = [], ach.cross_hadamard
+    rows, original = [], layer.cross_hadamard
     try:
         for name, function in functions.items():
-            ach.cross_hadamard = function
+            layer.cross_hadamard = function
             with torch.no_grad():
                 row = {"products": name, "eager": Timer("cpu", 2.0)(lambda: call(network, x))}
                 if options.device == "cuda":
@@ -287,7 +289,7 @@ def model(options, timer):
             rows.append(row)
             print_row(row)
     finally:
-        ach.cross_hadamard = original
+        layer.cross_hadamard = original
     return rows
 
 
