@@ -47,8 +47,9 @@ class EpochSeedHook(Hook):
         torch.manual_seed(seed)
         loader = runner.train_dataloader
         # A resumed run knows its seed only after the sampler was built.
-        if hasattr(loader.sampler, "seed"):
-            loader.sampler.seed = runner.seed
+        sampler = loader.batch_sampler.sampler
+        if hasattr(sampler, "seed"):
+            sampler.seed = runner.seed
         loader.worker_init_fn = partial(
             worker_init_fn,
             num_workers=loader.num_workers,
