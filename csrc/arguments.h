@@ -1,0 +1,138 @@
+// What the CPU and the CUDA operator both do with their arguments: checks, memory formats, outputs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include "cross_hadamard.h"
+
+namespace mmhadaptive {
+
+using torch::headeronly::MemoryFormat;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+
+inline Norm parse_norm(const std::string& norm) {
+  if (norm == "softsign") {
+    return Norm::kSoftsign;
+  }
+  if (norm == "sigmoid") {
+    return Norm::kSigmoid;
+  }
+  if (norm == "algebraic") {
+    return Norm::kAlgebraic;
+  }
+  STD_TORCH_CHECK(norm == "none",
+                  "norm must be 'softsign', 'sigmoid', 'algebraic' or 'none', got '", norm, "'");
+  return Norm::kNone;
+}
+
+inline void check_strategy(const std::string& strategy) {
+  STD_TORCH_CHECK(strategy == "auto" || strategy == "direct" || strategy == "parity" ||
+                      strategy == "tiled",
+                  "strategy must be 'auto', 'direct', 'parity' or 'tiled', got '", strategy, "'");
+}
+
+// float64 is computed in float64, everything else in float32.
+inline ScalarType accumulate_type(const Tensor& x) {
+  return x.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+}
+
+// Whether the pixels of every channel are adjacent. Strides of dimensions of size one do not count.
+inline bool is_planar(const Tensor& t) {
+  return (t.size(3) == 1 || t.stride(3) == 1) && (t.size(2) == 1 || t.stride(2) == t.size(3));
+}
+
+// The distance between neighbouring pixels of one channel, for a tensor that is interleaved.
+inline int64_t pixel_stride(const Tensor& t) {
+  return t.size(3) > 1 ? t.stride(3) : t.stride(2);
+}
+
+// Whether the channels of every pixel are adjacent and the pixels evenly spaced.
+inline bool is_interleaved(const Tensor& t) {
+  return (t.size(1) == 1 || t.stride(1) == 1) &&
+         (t.size(2) == 1 || t.size(3) == 1 || t.stride(2) == t.size(3) * t.stride(3));
+}
+
+// The memory format of the output. fake.py has the same rule.
+inline MemoryFormat memory_format_of(const Tensor& x) {
+  const bool channels_last = !is_planar(x) && x.stride(1) == 1;
+  return channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
+}
+
+// `t`, or a copy of it if its strides are none that the kernels take.
+inline Tensor with_format(const Tensor& t, MemoryFormat format) {
+  const bool fits = format == MemoryFormat::ChannelsLast ? is_interleaved(t) : is_planar(t);
+  return fits ? t : torch::stable::contiguous(t, format);
+}
+
+inline int64_t row_stride(const Tensor& t, MemoryFormat format) {
+  return format == MemoryFormat::ChannelsLast ? pixel_stride(t) : t.stride(1);
+}
+
+inline Tensor empty_like(const Tensor& t, std::array<int64_t, 4> sizes, MemoryFormat format) {
+  return torch::stable::empty({sizes.data(), sizes.size()}, t.scalar_type(), std::nullopt,
+                              t.device(), std::nullopt, format);
+}
+
+inline Tensor empty_vector(const Tensor& like, int64_t size, ScalarType type) {
+  return torch::stable::empty({&size, 1}, type, std::nullopt, like.device());
+}
+
+inline void check_vector(const char* name, const Tensor& t, int64_t size, const Tensor& x) {
+  STD_TORCH_CHECK(t.dim() == 1 && t.size(0) == size, name, " must have shape (", size,
+                  ",), got ", t.dim(), " dimensions and ", t.numel(), " elements");
+  STD_TORCH_CHECK(t.device() == x.device(), name, " must be on the device of x");
+  STD_TORCH_CHECK(t.scalar_type() == accumulate_type(x), name,
+                  " must be float64 if x is float64, else float32");
+}
+
+// alpha, weight and bias: all given with a normalisation, none without.
+inline void check_parameter(const char* name, const OptionalTensor& t, int64_t size, Norm norm,
+                            const Tensor& x) {
+  STD_TORCH_CHECK(t.has_value() == (norm != Norm::kNone), name,
+                  norm == Norm::kNone ? " must be None if norm is 'none'"
+                                      : " is required unless norm is 'none'");
+  if (t.has_value()) {
+    check_vector(name, *t, size, x);
+  }
+}
+
+inline void check_tensors(const Tensor& x, const Tensor& index, const Tensor& gate) {
+  STD_TORCH_CHECK(x.dim() == 4, "x must have 4 dimensions (N, C, H, W), got ", x.dim());
+  const ScalarType type = x.scalar_type();
+  STD_TORCH_CHECK(type == ScalarType::Float || type == ScalarType::Double ||
+                      type == ScalarType::BFloat16 || type == ScalarType::Half,
+                  "x must be float32, float64, bfloat16 or float16");
+  STD_TORCH_CHECK(index.dim() == 2 && index.size(0) == x.size(0),
+                  "index must have shape (N, k) with N = ", x.size(0), " of x");
+  STD_TORCH_CHECK(index.scalar_type() == ScalarType::Long, "index must be int64");
+  const int64_t k = index.size(1);
+  STD_TORCH_CHECK(k >= kMinSelected && k <= kMaxSelected, "index must select ", kMinSelected,
+                  " to ", kMaxSelected, " channels, got ", k);
+  STD_TORCH_CHECK(k <= x.size(1), "index selects ", k, " channels, but x has ", x.size(1));
+  STD_TORCH_CHECK(gate.dim() == 2 && gate.size(0) == x.size(0) && gate.size(1) == k,
+                  "gate must have the shape of index");
+  STD_TORCH_CHECK(gate.scalar_type() == accumulate_type(x),
+                  "gate must be float64 if x is float64, else float32");
+  STD_TORCH_CHECK(index.device() == x.device() && gate.device() == x.device(),
+                  "index and gate must be on the device of x");
+}
+
+inline void check_gradient(const Tensor& dy, const Tensor& x, int64_t pairs) {
+  STD_TORCH_CHECK(dy.dim() == 4 && dy.size(0) == x.size(0) && dy.size(1) == x.size(1) + pairs &&
+                      dy.size(2) == x.size(2) && dy.size(3) == x.size(3),
+                  "dy must have the shape of the output");
+  STD_TORCH_CHECK(dy.scalar_type() == x.scalar_type() && dy.device() == x.device(),
+                  "dy must have the dtype and the device of x");
+}
+
+}  // namespace mmhadaptive

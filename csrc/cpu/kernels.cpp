@@ -1,0 +1,434 @@
+// The CPU kernels. setup.py compiles this file once per instruction set, with
+// MMHADAPTIVE_KERNELS naming the table that it defines.
+#include "kernels.h"
+
+#include "vector_math.h"
+
+namespace mmhadaptive::cpu {
+namespace {
+
+template <class T>
+struct AccumulateOf {
+  using type = float;
+};
+template <>
+struct AccumulateOf<double> {
+  using type = double;
+};
+
+// Scratch rows hold this many values at most, so that all rows of a tile stay in the first-level
+// or second-level cache. The tile of a shape is never larger.
+constexpr int kPadded = kMaxTile + 64 / sizeof(float);
+constexpr int kPairsPadded = pair_count(kMaxSelected) + 64 / sizeof(float);
+constexpr int kSelectedPadded = kMaxSelected + 64 / sizeof(float);
+
+// Pixels that the interleaved backward carries side by side, to share the loads and stores of the
+// per-pair sums.
+constexpr int kPixelBlock = 4;
+
+MMHADAPTIVE_INLINE int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+template <class T>
+MMHADAPTIVE_INLINE void copy(T* to, const T* from, int64_t count) {
+  __builtin_memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+}
+
+template <class T>
+MMHADAPTIVE_INLINE const T* rows(const Input& input, int64_t n) {
+  return static_cast<const T*>(input.data) + n * input.batch_stride;
+}
+
+// The first half loads whole vectors and the last one what is left of the row.
+template <class Math, class Body>
+MMHADAPTIVE_INLINE void for_vectors(int64_t count, const Body& body) {
+  int64_t offset = 0;
+  for (; offset + Math::lanes <= count; offset += Math::lanes) {
+    body(offset, Math::lanes);
+  }
+  if (offset < count) {
+    body(offset, static_cast<int>(count - offset));
+  }
+}
+
+template <class Math, class T>
+MMHADAPTIVE_INLINE typename Math::V load_up_to(const T* p, int count) {
+  return count == Math::lanes ? Math::load(p) : Math::load(p, count);
+}
+
+template <class Math, class T>
+MMHADAPTIVE_INLINE void store_up_to(T* p, typename Math::V v, int count) {
+  if (count == Math::lanes) {
+    Math::store(p, v);
+  } else {
+    Math::store(p, v, count);
+  }
+}
+
+template <class T, Norm norm>
+void forward_planar(const Forward& op, int64_t begin, int64_t end) {
+  using A = typename AccumulateOf<T>::type;
+  using Math = VectorMath<A>;
+  using V = typename Math::V;
+  const Shape& shape = op.shape;
+  const int k = shape.selected;
+  const auto* gate = static_cast<const A*>(op.parameters.gate);
+  const auto* weight = static_cast<const A*>(op.parameters.weight);
+  const auto* bias = static_cast<const A*>(op.parameters.bias);
+  const V alpha = Math::broadcast(static_cast<A>(op.parameters.alpha));
+  alignas(64) A z[kMaxSelected][kPadded];
+  alignas(64) A scaled[kPadded];
+
+  for (int64_t task = begin; task < end; ++task) {
+    const int64_t n = task / shape.tiles();
+    const int64_t first = task % shape.tiles() * shape.tile;
+    const int64_t count = smaller(shape.tile, shape.pixels - first);
+    const T* x = rows<T>(op.x, n) + first;
+    T* y = static_cast<T*>(op.y) + n * (shape.channels + shape.pairs) * shape.pixels + first;
+
+    if (count == shape.pixels && op.x.row_stride == shape.pixels) {
+      copy(y, x, shape.channels * shape.pixels);
+    } else {
+      for (int64_t c = 0; c < shape.channels; ++c) {
+        copy(y + c * shape.pixels, x + c * op.x.row_stride, count);
+      }
+    }
+    y += shape.channels * shape.pixels;
+
+    for (int s = 0; s < k; ++s) {
+      const T* row = x + op.parameters.index[n * k + s] * op.x.row_stride;
+      const V g = Math::broadcast(gate[n * k + s]);
+      for_vectors<Math>(count, [&](int64_t offset, int part) {
+        Math::store(&z[s][offset], g * load_up_to<Math>(row + offset, part));
+      });
+    }
+
+    for (int i = 0, p = 0; i < k - 1; ++i) {
+      for (int64_t offset = 0; offset < count; offset += Math::lanes) {
+        Math::store(&scaled[offset], alpha * Math::load(&z[i][offset]));
+      }
+      for (int j = i + 1; j < k; ++j, ++p) {
+        const V w = Math::broadcast(weight[p]);
+        const V b = Math::broadcast(bias[p]);
+        T* row = y + p * shape.pixels;
+        for_vectors<Math>(count, [&](int64_t offset, int part) {
+          const V t = Math::load(&scaled[offset]) * Math::load(&z[j][offset]);
+          const V f = Normalisation<norm, Math>::value(t);
+          store_up_to<Math>(row + offset, norm == Norm::kNone ? f : w * f + b, part);
+        });
+      }
+    }
+  }
+}
+
+template <class T, Norm norm>
+void forward_interleaved(const Forward& op, int64_t begin, int64_t end) {
+  using A = typename AccumulateOf<T>::type;
+  using Math = VectorMath<A>;
+  using V = typename Math::V;
+  const Shape& shape = op.shape;
+  const int k = shape.selected;
+  const int64_t out_channels = shape.channels + shape.pairs;
+  const auto* gate = static_cast<const A*>(op.parameters.gate);
+  const V alpha = Math::broadcast(static_cast<A>(op.parameters.alpha));
+  // Whole vectors are read past the end of these.
+  alignas(64) A weight[kPairsPadded];
+  alignas(64) A bias[kPairsPadded];
+  alignas(64) A z[kSelectedPadded] = {};
+  copy(weight, static_cast<const A*>(op.parameters.weight), shape.pairs);
+  copy(bias, static_cast<const A*>(op.parameters.bias), shape.pairs);
+
+  for (int64_t task = begin; task < end; ++task) {
+    const int64_t n = task / shape.tiles();
+    const int64_t first = task % shape.tiles() * shape.tile;
+    const int64_t count = smaller(shape.tile, shape.pixels - first);
+    const int64_t* index = op.parameters.index + n * k;
+    T* y = static_cast<T*>(op.y) + (n * shape.pixels + first) * out_channels;
+
+    for (int64_t pixel = 0; pixel < count; ++pixel, y += out_channels) {
+      const T* x = rows<T>(op.x, n) + (first + pixel) * op.x.row_stride;
+      copy(y, x, shape.channels);
+      for (int s = 0; s < k; ++s) {
+        z[s] = gate[n * k + s] * widen(x[index[s]]);
+      }
+      T* products = y + shape.channels;
+      for (int i = 0, p = 0; i < k - 1; p += k - 1 - i, ++i) {
+        const V left = alpha * Math::broadcast(z[i]);
+        for (int j = i + 1, q = p; j < k; j += Math::lanes, q += Math::lanes) {
+          const V f = Normalisation<norm, Math>::value(left * Math::load(&z[j]));
+          const V out = norm == Norm::kNone ? f : Math::load(&weight[q]) * f + Math::load(&bias[q]);
+          // What is past the end of row i is overwritten by row i + 1.
+          if (q + Math::lanes <= shape.pairs) {
+            Math::store(products + q, out);
+          } else {
+            Math::store(products + q, out, static_cast<int>(smaller(k - j, Math::lanes)));
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T, Norm norm>
+void backward_planar(const Backward& op, int64_t begin, int64_t end) {
+  using A = typename AccumulateOf<T>::type;
+  using Math = VectorMath<A>;
+  using V = typename Math::V;
+  const Shape& shape = op.shape;
+  const int k = shape.selected;
+  const auto* gate = static_cast<const A*>(op.parameters.gate);
+  const auto* weight = static_cast<const A*>(op.parameters.weight);
+  const V alpha = Math::broadcast(static_cast<A>(op.parameters.alpha));
+  alignas(64) A z[kMaxSelected][kPadded];
+  alignas(64) A dz[kMaxSelected][kPadded];
+  alignas(64) A scaled[kPadded];
+
+  for (int64_t group = begin; group < end; ++group) {
+    A* weight_sums = static_cast<A*>(op.pair_sums) + group * 2 * shape.pairs;
+    A* bias_sums = weight_sums + shape.pairs;
+    for (int p = 0; p < 2 * shape.pairs; ++p) {
+      weight_sums[p] = 0;
+    }
+    const int64_t last_task =
+        smaller((group + 1) * op.tiles_per_group, shape.batch * shape.tiles());
+    for (int64_t task = group * op.tiles_per_group; task < last_task; ++task) {
+      const int64_t n = task / shape.tiles();
+      const int64_t first = task % shape.tiles() * shape.tile;
+      const int64_t count = smaller(shape.tile, shape.pixels - first);
+      const int64_t* index = op.parameters.index + n * k;
+      const T* x = rows<T>(op.x, n) + first;
+      const T* dy = rows<T>(op.dy, n) + first;
+
+      for (int s = 0; s < k; ++s) {
+        const T* row = x + index[s] * op.x.row_stride;
+        const V g = Math::broadcast(gate[n * k + s]);
+        for_vectors<Math>(count, [&](int64_t offset, int part) {
+          Math::store(&z[s][offset], g * load_up_to<Math>(row + offset, part));
+          Math::store(&dz[s][offset], V{});
+        });
+      }
+
+      // dz holds d(loss)/d(z) / alpha.
+      for (int i = 0, p = 0; i < k - 1; ++i) {
+        for (int64_t offset = 0; offset < count; offset += Math::lanes) {
+          Math::store(&scaled[offset], alpha * Math::load(&z[i][offset]));
+        }
+        for (int j = i + 1; j < k; ++j, ++p) {
+          const V w = Math::broadcast(weight[p]);
+          const T* row = dy + (shape.channels + p) * op.dy.row_stride;
+          V weight_sum = {};
+          V bias_sum = {};
+          for_vectors<Math>(count, [&](int64_t offset, int part) {
+            const V g = load_up_to<Math>(row + offset, part);
+            const V zj = Math::load(&z[j][offset]);
+            V f;
+            V slope;
+            Normalisation<norm, Math>::value_and_slope(Math::load(&scaled[offset]) * zj, f, slope);
+            const V h = norm == Norm::kNone ? g : g * w * slope;
+            weight_sum += g * f;
+            bias_sum += g;
+            Math::store(&dz[i][offset], Math::load(&dz[i][offset]) + h * zj);
+            Math::store(&dz[j][offset],
+                        Math::load(&dz[j][offset]) + h * Math::load(&z[i][offset]));
+          });
+          weight_sums[p] += Math::sum(weight_sum);
+          bias_sums[p] += Math::sum(bias_sum);
+        }
+      }
+
+      A* selected_sums = static_cast<A*>(op.selected_sums) + task * k;
+      for (int s = 0; s < k; ++s) {
+        const T* row = x + index[s] * op.x.row_stride;
+        V sum = {};
+        for_vectors<Math>(count, [&](int64_t offset, int part) {
+          sum += Math::load(&dz[s][offset]) * load_up_to<Math>(row + offset, part);
+        });
+        selected_sums[s] = Math::sum(sum);
+      }
+
+      if (op.dx == nullptr) {
+        continue;
+      }
+      T* dx = static_cast<T*>(op.dx) + n * shape.channels * shape.pixels + first;
+      for (int64_t c = 0; c < shape.channels; ++c) {
+        copy(dx + c * shape.pixels, dy + c * op.dy.row_stride, count);
+      }
+      for (int s = 0; s < k; ++s) {
+        const T* from = dy + index[s] * op.dy.row_stride;
+        T* to = dx + index[s] * shape.pixels;
+        const V g = alpha * Math::broadcast(gate[n * k + s]);
+        for_vectors<Math>(count, [&](int64_t offset, int part) {
+          const V sum = load_up_to<Math>(from + offset, part) + g * Math::load(&dz[s][offset]);
+          store_up_to<Math>(to + offset, sum, part);
+        });
+      }
+    }
+  }
+}
+
+template <class T, Norm norm>
+void backward_interleaved(const Backward& op, int64_t begin, int64_t end) {
+  using A = typename AccumulateOf<T>::type;
+  using Math = VectorMath<A>;
+  using V = typename Math::V;
+  const Shape& shape = op.shape;
+  const int k = shape.selected;
+  const auto* gate = static_cast<const A*>(op.parameters.gate);
+  const A alpha = static_cast<A>(op.parameters.alpha);
+  alignas(64) A weight[kPairsPadded];
+  alignas(64) A weight_sums[kPairsPadded];
+  alignas(64) A bias_sums[kPairsPadded];
+  alignas(64) A x_selected[kPixelBlock][kSelectedPadded] = {};
+  alignas(64) A z[kPixelBlock][kSelectedPadded] = {};
+  alignas(64) A dz[kPixelBlock][kSelectedPadded];
+  copy(weight, static_cast<const A*>(op.parameters.weight), shape.pairs);
+  for (int p = shape.pairs; p < kPairsPadded; ++p) {
+    weight[p] = 0;
+  }
+
+  for (int64_t group = begin; group < end; ++group) {
+    for (int p = 0; p < kPairsPadded; ++p) {
+      weight_sums[p] = 0;
+      bias_sums[p] = 0;
+    }
+    const int64_t last_task =
+        smaller((group + 1) * op.tiles_per_group, shape.batch * shape.tiles());
+    for (int64_t task = group * op.tiles_per_group; task < last_task; ++task) {
+      const int64_t n = task / shape.tiles();
+      const int64_t first = task % shape.tiles() * shape.tile;
+      const int64_t last = first + smaller(shape.tile, shape.pixels - first);
+      const int64_t* index = op.parameters.index + n * k;
+      alignas(64) A selected_sums[kSelectedPadded] = {};
+
+      for (int64_t pixel = first; pixel < last; pixel += kPixelBlock) {
+        const int valid = static_cast<int>(smaller(kPixelBlock, last - pixel));
+        const T* dy[kPixelBlock];
+        for (int b = 0; b < kPixelBlock; ++b) {
+          // The pixels of a last, partial block repeat one pixel and count nothing of it.
+          const int64_t at = pixel + (b < valid ? b : 0);
+          const T* x = rows<T>(op.x, n) + at * op.x.row_stride;
+          dy[b] = rows<T>(op.dy, n) + at * op.dy.row_stride;
+          for (int s = 0; s < k; ++s) {
+            x_selected[b][s] = b < valid ? widen(x[index[s]]) : A(0);
+            z[b][s] = gate[n * k + s] * x_selected[b][s];
+          }
+          for (int s = 0; s < kSelectedPadded; ++s) {
+            dz[b][s] = 0;
+          }
+        }
+
+        for (int i = 0, p = 0; i < k - 1; p += k - 1 - i, ++i) {
+          V left[kPixelBlock];
+          V zi[kPixelBlock];
+          V dzi[kPixelBlock] = {};
+          for (int b = 0; b < kPixelBlock; ++b) {
+            zi[b] = Math::broadcast(z[b][i]);
+            left[b] = alpha * zi[b];
+          }
+          for (int j = i + 1, q = p; j < k; j += Math::lanes, q += Math::lanes) {
+            const int part = static_cast<int>(smaller(k - j, Math::lanes));
+            const V w = Math::load(&weight[q]);
+            V weight_sum = Math::load(&weight_sums[q]);
+            V bias_sum = Math::load(&bias_sums[q]);
+            for (int b = 0; b < kPixelBlock; ++b) {
+              const V g = Math::load(dy[b] + shape.channels + q, b < valid ? part : 0);
+              const V zj = Math::load(&z[b][j]);
+              V f;
+              V slope;
+              Normalisation<norm, Math>::value_and_slope(left[b] * zj, f, slope);
+              const V h = norm == Norm::kNone ? g : g * w * slope;
+              weight_sum += g * f;
+              bias_sum += g;
+              dzi[b] += h * zj;
+              Math::store(&dz[b][j], Math::load(&dz[b][j]) + h * zi[b]);
+            }
+            Math::store(&weight_sums[q], weight_sum);
+            Math::store(&bias_sums[q], bias_sum);
+          }
+          for (int b = 0; b < kPixelBlock; ++b) {
+            dz[b][i] += Math::sum(dzi[b]);
+          }
+        }
+
+        for (int b = 0; b < valid; ++b) {
+          for (int s = 0; s < k; s += Math::lanes) {
+            const V sum = Math::load(&selected_sums[s]) +
+                          Math::load(&dz[b][s]) * Math::load(&x_selected[b][s]);
+            Math::store(&selected_sums[s], sum);
+          }
+          if (op.dx != nullptr) {
+            T* dx = static_cast<T*>(op.dx) + (n * shape.pixels + pixel + b) * shape.channels;
+            copy(dx, dy[b], shape.channels);
+            for (int s = 0; s < k; ++s) {
+              narrow(widen(dy[b][index[s]]) + alpha * gate[n * k + s] * dz[b][s], &dx[index[s]]);
+            }
+          }
+        }
+      }
+      copy(static_cast<A*>(op.selected_sums) + task * k, selected_sums, k);
+    }
+    A* sums = static_cast<A*>(op.pair_sums) + group * 2 * shape.pairs;
+    copy(sums, weight_sums, shape.pairs);
+    copy(sums + shape.pairs, bias_sums, shape.pairs);
+  }
+}
+
+// Calls body.template operator()<T, norm>() for the run-time element and normalisation.
+template <class T, class Body>
+auto with_norm(Norm norm, const Body& body) {
+  switch (norm) {
+    case Norm::kSoftsign:
+      return body.template operator()<T, Norm::kSoftsign>();
+    case Norm::kSigmoid:
+      return body.template operator()<T, Norm::kSigmoid>();
+    case Norm::kAlgebraic:
+      return body.template operator()<T, Norm::kAlgebraic>();
+    default:
+      return body.template operator()<T, Norm::kNone>();
+  }
+}
+
+template <class Body>
+auto with_types(Element element, Norm norm, const Body& body) {
+  switch (element) {
+    case Element::kDouble:
+      return with_norm<double>(norm, body);
+    case Element::kBFloat16:
+      return with_norm<BFloat16>(norm, body);
+    case Element::kHalf:
+      return with_norm<Half>(norm, body);
+    default:
+      return with_norm<float>(norm, body);
+  }
+}
+
+struct ForwardOf {
+  Layout layout;
+  template <class T, Norm norm>
+  ForwardKernel operator()() const {
+    return layout == Layout::kPlanar ? forward_planar<T, norm> : forward_interleaved<T, norm>;
+  }
+};
+
+struct BackwardOf {
+  Layout layout;
+  template <class T, Norm norm>
+  BackwardKernel operator()() const {
+    return layout == Layout::kPlanar ? backward_planar<T, norm> : backward_interleaved<T, norm>;
+  }
+};
+
+ForwardKernel forward(Element element, Norm norm, Layout layout) {
+  return with_types(element, norm, ForwardOf{layout});
+}
+
+BackwardKernel backward(Element element, Norm norm, Layout layout) {
+  return with_types(element, norm, BackwardOf{layout});
+}
+
+}  // namespace
+
+const Kernels MMHADAPTIVE_KERNELS = {forward, backward};
+
+}  // namespace mmhadaptive::cpu

@@ -1,0 +1,96 @@
+"""What the compiled and the PyTorch operator both do with their arguments."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+NORMS = ("softsign", "sigmoid", "algebraic", "none")
+STRATEGIES = ("auto", "direct", "parity", "tiled")
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+# csrc/cross_hadamard.h has the same limits.
+MIN_SELECTED = 2
+MAX_SELECTED = 64
+
+
+def num_products(num_selected: int) -> int:
+    """The number of products of different channels among ``num_selected`` of them."""
+    return num_selected * (num_selected - 1) // 2
+
+
+def memory_format_of(x: Tensor) -> torch.memory_format:
+    """The memory format of the output; ``csrc/arguments.h`` has the same rule."""
+    _, _, height, width = x.shape
+    planar = (width == 1 or x.stride(3) == 1) and (height == 1 or x.stride(2) == width)
+    if not planar and x.stride(1) == 1:
+        return torch.channels_last
+    return torch.contiguous_format
+
+
+def autocast_input(x: Tensor) -> Tensor:
+    """x in the type that the operator runs in: under autocast that of autocast, like the input of a
+    convolution. The arithmetic is float32 in any case; float64 is left alone."""
+    device = x.device.type
+    if x.dtype != torch.float64 and torch.is_autocast_enabled(device):
+        return x.to(torch.get_autocast_dtype(device))
+    return x
+
+
+def check(
+    x: Tensor,
+    index: Tensor,
+    gate: Tensor,
+    alpha: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    norm: str,
+    strategy: str,
+) -> None:
+    """Raise a ValueError or TypeError that names what is wrong. Reads no tensor's values."""
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {NORMS}, got {norm!r}")
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {STRATEGIES}, got {strategy!r}")
+    if x.dim() != 4:
+        raise ValueError(f"x must have the shape (N, C, H, W), got {tuple(x.shape)}")
+    if x.dtype not in DTYPES:
+        raise TypeError(f"x must be of one of the types {DTYPES}, got {x.dtype}")
+    if index.dtype != torch.int64:
+        raise TypeError(f"index must be int64, got {index.dtype}")
+    if index.dim() != 2 or index.shape[0] != x.shape[0]:
+        raise ValueError(f"index must be (N, k) with N = {x.shape[0]}, got {tuple(index.shape)}")
+    selected = index.shape[1]
+    if not MIN_SELECTED <= selected <= MAX_SELECTED:
+        raise ValueError(
+            f"index must select {MIN_SELECTED} to {MAX_SELECTED} channels, got {selected}"
+        )
+    if selected > x.shape[1]:
+        raise ValueError(f"index selects {selected} channels, but x has {x.shape[1]}")
+    products = num_products(selected)
+    shapes = {"alpha": (1,), "weight": (products,), "bias": (products,)}
+    for (name, shape), t in zip(shapes.items(), (alpha, weight, bias), strict=True):
+        if (t is None) != (norm == "none"):
+            needed = "must be None" if norm == "none" else "is required"
+            raise ValueError(f"{name} {needed} with norm={norm!r}")
+        if t is not None and t.shape != shape:
+            raise ValueError(f"{name} must have the shape {shape}, got {tuple(t.shape)}")
+    if gate.shape != index.shape:
+        raise ValueError(
+            f"gate must have the shape {tuple(index.shape)} of index, got {tuple(gate.shape)}"
+        )
+    named = {"index": index, "gate": gate, "alpha": alpha, "weight": weight, "bias": bias}
+    for name, t in named.items():
+        if t is None:
+            continue
+        if t.device != x.device:
+            raise ValueError(f"{name} is on {t.device}, but x is on {x.device}")
+        if name != "index" and not t.is_floating_point():
+            raise TypeError(f"{name} must be of a floating-point type, got {t.dtype}")
+
+
+def cast(
+    x: Tensor, gate: Tensor, alpha: Tensor | None, weight: Tensor | None, bias: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    """The small tensors in the type of the arithmetic: float64 for x in float64, else float32."""
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    return tuple(t if t is None else t.to(dtype) for t in (gate, alpha, weight, bias))

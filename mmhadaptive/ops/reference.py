@@ -1,0 +1,65 @@
+"""The cross-Hadamard operator in PyTorch operations: the fallback, and what exporters see."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .arguments import autocast_input, cast, check, memory_format_of
+
+
+def cross_hadamard_reference(
+    x: Tensor,
+    index: Tensor,
+    gate: Tensor,
+    alpha: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    norm: str = "softsign",
+    strategy: str = "auto",
+) -> Tensor:
+    """:func:`cross_hadamard` in PyTorch operations, with the same arguments and result.
+
+    It holds all products in memory several times over. ``strategy`` has no effect. Channels that
+    are selected twice are not refused.
+    """
+    check(x, index, gate, alpha, weight, bias, norm, strategy)
+    x = autocast_input(x)
+    gate, alpha, weight, bias = cast(x, gate, alpha, weight, bias)
+    with torch.autocast(x.device.type, enabled=False):
+        y = composition(x, index, gate, alpha, weight, bias, norm)
+    return y.contiguous(memory_format=memory_format_of(x))
+
+
+def composition(
+    x: Tensor,
+    index: Tensor,
+    gate: Tensor,
+    alpha: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    norm: str,
+) -> Tensor:
+    """The operator without checks and casts, differentiable any number of times."""
+    selected = index.shape[1]
+    positions = index[:, :, None, None].expand(-1, -1, x.shape[2], x.shape[3])
+    z = gate[:, :, None, None] * x.gather(1, positions)
+    first, second = torch.triu_indices(selected, selected, 1, device=x.device)
+    products = z.index_select(1, first) * z.index_select(1, second)
+    return torch.cat([x, normalise(products, alpha, weight, bias, norm).to(x.dtype)], 1)
+
+
+def normalise(
+    v: Tensor, alpha: Tensor | None, weight: Tensor | None, bias: Tensor | None, norm: str
+) -> Tensor:
+    """The normalised products of v, (N, k(k-1)/2, H, W)."""
+    if norm == "none":
+        return v
+    t = alpha * v
+    if norm == "softsign":
+        f = t / (1 + t.abs())
+    elif norm == "sigmoid":
+        f = t.sigmoid() - 0.5
+    else:
+        f = t / (1 + t * t).sqrt()
+    return weight[:, None, None] * f + bias[:, None, None]
