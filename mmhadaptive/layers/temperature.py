@@ -76,12 +76,18 @@ def adapt_temperature(model: nn.Module, optimizer: Optimizer) -> RemovableHandle
     layers = list(adaptive_layers(model))
 
     def update(optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
-        # Fused optimizers unscale inside their step and leave the factor here.
+        # A gradient scaler leaves it to fused optimizers to unscale and to skip inside their step.
         scale = getattr(optimizer, "grad_scale", None)
+        skipped = getattr(optimizer, "found_inf", None)
         for layer in layers:
             gradient = layer.scores.weight.grad
-            if gradient is not None:
-                norm = torch.linalg.vector_norm(gradient.float())
-                layer.temperature.update(norm if scale is None else norm / scale.to(norm.device))
+            if gradient is None:
+                continue
+            norm = torch.linalg.vector_norm(gradient.float())
+            if scale is not None:
+                norm = norm / scale.to(norm.device)
+            if skipped is not None:
+                norm = torch.where(skipped.to(norm.device) > 0, torch.inf, norm)
+            layer.temperature.update(norm)
 
     return optimizer.register_step_pre_hook(update)
