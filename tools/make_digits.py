@@ -119,7 +119,9 @@ def draw_split(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("data/digits"), help="default: %(default)s")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/digits"), help="default: %(default)s"
+    )
     parser.add_argument("--train", type=int, default=1200, help="training images (%(default)s)")
     parser.add_argument("--val", type=int, default=200, help="validation images (%(default)s)")
     parser.add_argument("--size", type=int, default=192, help="pixels a side (%(default)s)")

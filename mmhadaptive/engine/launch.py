@@ -25,7 +25,10 @@ def run_arguments(description: str) -> argparse.ArgumentParser:
         help='entries that override the config, such as optim_wrapper.optimizer.lr=0.01 or key="[a,b]"',
     )
     parser.add_argument(
-        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher"
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="job launcher",
     )
     # torch.distributed.launch passes it; torchrun sets the environment instead.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -56,4 +59,13 @@ def build_runner(cfg: Config) -> Runner:
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():
         # mmengine would select a CUDA device; a process group that exists already it leaves alone.
         torch.distributed.init_process_group("gloo")
+        cfg.setdefault(
+            "model_wrapper_cfg",
+            dict(
+                type="MMDistributedDataParallel",
+                device_ids=None,
+                broadcast_buffers=False,
+                find_unused_parameters=cfg.get("find_unused_parameters", False),
+            ),
+        )
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)

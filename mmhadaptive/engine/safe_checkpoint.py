@@ -15,16 +15,24 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from mmengine.dist import get_dist_info, is_main_process
-from mmengine.dist import barrier as dist_barrier
+from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 # numpy renamed the module that arrays and scalars are pickled from in 2.0.
 _multiarray = getattr(np, "_core", None) or np.core
 
+
+def _history_method(owner: type, name: str):
+    """What ``getattr`` may do in a checkpoint: name a statistic of mmengine's HistoryBuffer."""
+    if owner is not HistoryBuffer or name.startswith("_"):
+        raise pickle.UnpicklingError(f"getattr({owner!r}, {name!r}) in a checkpoint")
+    return getattr(owner, name)
+
+
 SAFE_GLOBALS = [
     HistoryBuffer,
+    (_history_method, "builtins.getattr"),
     np.ndarray,
     np.dtype,
     _multiarray.multiarray._reconstruct,
@@ -68,6 +76,5 @@ def load_from_http(filename: str, map_location=None) -> dict:
     if is_main_process() and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(filename, str(path))
-    if get_dist_info()[1] > 1:
-        dist_barrier()
+    barrier()
     return load_checkpoint_file(path, map_location)

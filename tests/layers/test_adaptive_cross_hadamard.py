@@ -23,9 +23,7 @@ def matrix_form(layer, x, noise):
     batch, channels, height, width = x.shape
     pooled = torch.nn.functional.pad(x.mean((2, 3)), (2, 2))
     kernel = layer.scores.conv.weight[0, 0]
-    scores = torch.stack(
-        [(pooled[:, c : c + 5] * kernel).sum(1) for c in range(channels)], dim=1
-    )
+    scores = torch.stack([(pooled[:, c : c + 5] * kernel).sum(1) for c in range(channels)], dim=1)
     soft = torch.softmax((scores + noise) / layer.temperature.tau, dim=1)
     ranked = soft.argsort(dim=1, descending=True)[:, :k]
     hard = torch.zeros_like(soft).scatter(1, ranked, 1.0)
@@ -102,7 +100,8 @@ def test_straight_through_gradient_has_the_sign_of_the_expected_loss():
     eps = 1e-5
     numerical = torch.stack(
         [
-            (expected_loss(scores + d, values, 2) - expected_loss(scores - d, values, 2)) / (2 * eps)
+            (expected_loss(scores + d, values, 2) - expected_loss(scores - d, values, 2))
+            / (2 * eps)
             for d in eps * torch.eye(4, dtype=torch.float64)
         ]
     )
@@ -169,9 +168,7 @@ def test_ablations_train(selection, pointwise, norm):
 
 
 def test_fixed_selection_takes_the_first_channels():
-    layer = AdaptiveCrossHadamard(
-        4, 2, pointwise=False, selection="fixed", product_norm_cfg=None
-    )
+    layer = AdaptiveCrossHadamard(4, 2, pointwise=False, selection="fixed", product_norm_cfg=None)
     x = torch.randn(2, 4, 3, 3)
     torch.testing.assert_close(layer(x)[:, 4], x[:, 0] * x[:, 1])
 

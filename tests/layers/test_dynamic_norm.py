@@ -30,9 +30,7 @@ def test_fused_equals_separate(name):
     index = torch.tensor([[4, 0, 2], [1, 3, 0]])
     gate = torch.ones(2, 3, dtype=torch.float64)
     plain = cross_hadamard(x, index, gate, None, None, None, norm="none")
-    fused = cross_hadamard(
-        x, index, gate, norm.alpha, norm.weight, norm.bias, norm=norm.function
-    )
+    fused = cross_hadamard(x, index, gate, norm.alpha, norm.weight, norm.bias, norm=norm.function)
     torch.testing.assert_close(fused[:, 5:], norm(plain[:, 5:]))
 
 

@@ -126,7 +126,9 @@ def test_frozen_stages_do_not_train():
     model = HadaptiveNet(TINY, out_indices=(0, 2), frozen_stages=2)
     model.train()
     assert not any(parameter.requires_grad for parameter in model.parameters())
-    assert not any(module.training for module in model.stages.modules() if module is not model.stages)
+    assert not any(
+        module.training for module in model.stages.modules() if module is not model.stages
+    )
     x = torch.randn(2, 3, 16, 16)
     assert torch.equal(model(x)[1], model(x)[1])
     model = HadaptiveNet(TINY, out_indices=(2,), frozen_stages=0).train()

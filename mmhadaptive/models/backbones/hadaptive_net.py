@@ -127,9 +127,7 @@ class HadaptiveNet(BaseModule):
                 f"out_indices must ascend and lie in 0..{num_outputs - 1}, got {out_indices}"
             )
         if not -1 <= frozen_stages < len(arch):
-            raise ValueError(
-                f"frozen_stages must be in -1..{len(arch) - 1}, got {frozen_stages}"
-            )
+            raise ValueError(f"frozen_stages must be in -1..{len(arch) - 1}, got {frozen_stages}")
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         options = dict(norm_cfg=norm_cfg, act_cfg=act_cfg, with_cp=with_cp)
