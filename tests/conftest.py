@@ -1,5 +1,6 @@
 """Data and tools that several test files use."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,23 +19,35 @@ def shared_data():
     return SHARED
 
 
+def run(command, check=True, **environment):
+    """Run a command in the root of the checkout; returns the finished process."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    if check and result.returncode:
+        raise AssertionError(f"{command} failed:\n{result.stdout}\n{result.stderr}")
+    return result
+
+
 @pytest.fixture(scope="session")
 def run_tool():
-    """Run one of the tools as a user would; returns the finished process."""
+    """Run one of the Python tools as a user would."""
+    return lambda script, *arguments, check=True: run(
+        [sys.executable, f"tools/{script}", *arguments], check
+    )
 
-    def run(script, *arguments, check=True, **options):
-        result = subprocess.run(
-            [sys.executable, f"tools/{script}", *map(str, arguments)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            **options,
-        )
-        if check and result.returncode:
-            raise AssertionError(f"{result.args} failed:\n{result.stdout}\n{result.stderr}")
-        return result
 
-    return run
+@pytest.fixture(scope="session")
+def run_dist():
+    """Run one of the scripts for several processes, on one thread each."""
+    port = str(20_000 + os.getpid() % 20_000)
+    return lambda script, *arguments: run(
+        [f"tools/{script}", *arguments], PYTHON=sys.executable, PORT=port, OMP_NUM_THREADS="1"
+    )
 
 
 @pytest.fixture(scope="session")

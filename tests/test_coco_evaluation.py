@@ -30,7 +30,7 @@ def test_published_numbers(shared_data):
     metric.dataset_meta = dict(classes=[category["name"] for category in categories])
     for image in truth["images"]:
         rows = [row for row in detections if row["image_id"] == image["id"]]
-        boxes = torch.tensor([row["bbox"] for row in rows]).reshape(-1, 4)
+        boxes = torch.tensor([row["bbox"] for row in rows], dtype=torch.float64).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         metric.process(
             {},

@@ -82,6 +82,12 @@ def draw_image(
     return image.astype(np.uint8), placed
 
 
+def split_digits(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the digits for training and, a fifth of them, for validation."""
+    order = rng.permutation(count)
+    return order[count // 5 :], order[: count // 5]
+
+
 def draw_split(
     rng: np.random.Generator,
     digits: np.ndarray,
@@ -132,16 +138,11 @@ def main() -> None:
 
     digits = load_digits()
     rng = np.random.default_rng(args.seed)
-    order = rng.permutation(len(digits.images))
-    held_out = len(order) // 5
-    splits = dict(
-        train=(order[held_out:], args.train),
-        val=(order[:held_out], args.val),
-    )
+    train, val = split_digits(rng, len(digits.images))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=args.out.parent, prefix=f".{args.out.name}."))
     try:
-        for name, (rows, count) in splits.items():
+        for name, rows, count in (("train", train, args.train), ("val", val, args.val)):
             images, labels = digits.images[rows], digits.target[rows]
             draw_split(rng, images, labels, scratch, name, count, args.size)
         scratch.chmod(0o755)
