@@ -57,7 +57,7 @@ def test_missing_annotation_file_is_named_with_its_source(data, run_tool):
         check_data_files(cfg, ("train",))
     assert str(data / "annotations" / "train.json") in str(error.value)
     assert "make_digits.py" in str(error.value)
-    with pytest.raises(FileNotFoundError, match="train.json"):
+    with pytest.raises(FileNotFoundError, match=r"train\.json"):
         DATASETS.build(cfg.train_dataloader.dataset)
 
 

@@ -59,11 +59,11 @@ def overlaps(box: tuple[int, int, int, int], others: list[tuple[int, int, int, i
 def draw_image(
     rng: np.random.Generator, digits: np.ndarray, size: int
 ) -> tuple[np.ndarray, list[tuple[int, tuple[int, int, int, int]]]]:
-    """An image with up to eight digits, and ``(row of digits, box)`` for each."""
+    """An image with up to six digits, and ``(row of digits, box)`` for each."""
     image = draw_texture(rng, size)
     placed = []
-    for _ in range(rng.integers(2, 9)):
-        height = int(size * np.exp(rng.uniform(np.log(0.1), np.log(0.4))))
+    for _ in range(rng.integers(2, 7)):
+        height = int(size * np.exp(rng.uniform(np.log(0.18), np.log(0.5))))
         row = int(rng.integers(len(digits)))
         glyph = draw_glyph(rng, digits[row], height)
         h, w = glyph.shape
@@ -128,9 +128,9 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("data/digits"), help="default: %(default)s"
     )
-    parser.add_argument("--train", type=int, default=1200, help="training images (%(default)s)")
+    parser.add_argument("--train", type=int, default=800, help="training images (%(default)s)")
     parser.add_argument("--val", type=int, default=200, help="validation images (%(default)s)")
-    parser.add_argument("--size", type=int, default=192, help="pixels a side (%(default)s)")
+    parser.add_argument("--size", type=int, default=160, help="pixels a side (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.out.exists():

@@ -63,6 +63,12 @@ if not _has_ops():
         _schemas.define(_schema)
 """
 
+PURE_WHEEL = """Wheel-Version: 1.0
+Generator: mmhadaptive
+Root-Is-Purelib: true
+Tag: py3-none-any
+"""
+
 
 class SetupError(RuntimeError):
     """A step of the set-up failed; the message names the step and its log."""
@@ -167,15 +173,9 @@ class Environment:
 
 def cached_wheel(package: str, torch_version: str, build) -> Path:
     """The cached wheel of ``package``; ``build(folder)`` makes it in ``folder`` where missing."""
-    key = "-".join(
-        [
-            package,
-            pinned(package),
-            f"torch{torch_version}",
-            f"cp{sys.version_info[0]}{sys.version_info[1]}",
-        ]
-        + [platform.system().lower(), platform.machine()]
-    )
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    system = f"{platform.system().lower()}-{platform.machine()}"
+    key = f"{package}-{pinned(package)}-torch{torch_version}-{python}-{system}"
     folder = CACHE / "wheels" / key
     wheels = list(folder.glob("*.whl"))
     if not wheels:
@@ -253,7 +253,7 @@ def repack_torchvision(environment: Environment, folder: Path) -> None:
                         f"\nVersion: {version}\n".encode(), f"\nVersion: {local}\n".encode()
                     )
                 elif name == f"{info}/WHEEL":
-                    data = b"Wheel-Version: 1.0\nGenerator: mmhadaptive\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+                    data = PURE_WHEEL.encode()
                 name = name.replace(info, new_info)
                 wheel.writestr(name, data)
                 digest = urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
@@ -283,7 +283,7 @@ def install(environment: Environment) -> None:
             torch_version,
             lambda folder: build_mmcv(environment, torch_version, folder),
         )
-        # Uninstalled first: pip keeps an installed wheel of the same version, even one without operators.
+        # pip would keep an installed build of the same version, even one without operators.
         environment.pip("Removing other builds of onedl-mmcv", "uninstall", "-y", "onedl-mmcv")
         environment.pip("Installing onedl-mmcv", "install", str(wheel))
         if not environment.imports("mmcv._ext"):
@@ -325,6 +325,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.version_info[:2] < (3, 10):
-        sys.exit(f"Python 3.10 or newer is needed, this is {platform.python_version()}")
     main()

@@ -22,7 +22,7 @@ def run_arguments(description: str) -> argparse.ArgumentParser:
         nargs="+",
         action=DictAction,
         metavar="KEY=VALUE",
-        help='entries that override the config, such as optim_wrapper.optimizer.lr=0.01 or key="[a,b]"',
+        help='entries that override the config: optim_wrapper.optimizer.lr=0.01, or key="[a,b]"',
     )
     parser.add_argument(
         "--launcher",

@@ -63,8 +63,8 @@ class AdaptiveCrossHadamard(BaseModule):
         eca_kernel_size: int = 5,
         tau: float = TAU_MAX,
         tau_rate: float = 0.01,
-        norm_cfg: dict | None = dict(type="BN"),  # noqa: B006
-        product_norm_cfg: dict | None = dict(type="DySoft"),  # noqa: B006
+        norm_cfg: dict | None = dict(type="BN"),
+        product_norm_cfg: dict | None = dict(type="DySoft"),
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)

@@ -29,8 +29,8 @@ class GhostExpansion(BaseModule):
         self,
         in_channels: int,
         out_channels: int,
-        norm_cfg: dict = dict(type="BN"),  # noqa: B006
-        act_cfg: dict = dict(type="HSwish"),  # noqa: B006
+        norm_cfg: dict = dict(type="BN"),
+        act_cfg: dict = dict(type="HSwish"),
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -78,8 +78,8 @@ class AdaptiveBottleneck(BaseModule):
         kernel_size: int,
         stride: int = 1,
         with_cp: bool = False,
-        norm_cfg: dict = dict(type="BN"),  # noqa: B006
-        act_cfg: dict = dict(type="HSwish"),  # noqa: B006
+        norm_cfg: dict = dict(type="BN"),
+        act_cfg: dict = dict(type="HSwish"),
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)

@@ -33,7 +33,7 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path, load):
     file = tmp_path / "evil.pth"
     for attack in (Attack(tmp_path / "owned"), Reach()):
         torch.save(dict(state_dict={}, extra=attack), file)
-        with pytest.raises(pickle.UnpicklingError, match="evil.pth was not loaded"):
+        with pytest.raises(pickle.UnpicklingError, match=r"evil\.pth was not loaded"):
             load(str(file))
     assert not (tmp_path / "owned").exists()
 
@@ -53,7 +53,7 @@ def test_missing_and_truncated_files_are_named(tmp_path):
     file = tmp_path / "half.pth"
     torch.save(dict(state_dict=dict(a=torch.ones(1000))), file)
     file.write_bytes(file.read_bytes()[:1500])
-    with pytest.raises(pickle.UnpicklingError, match="half.pth was not loaded"):
+    with pytest.raises(pickle.UnpicklingError, match=r"half\.pth was not loaded"):
         load_checkpoint_file(file)
 
 

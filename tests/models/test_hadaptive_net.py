@@ -8,7 +8,7 @@ from torch import nn
 from mmhadaptive.layers import AdaptiveCrossHadamard
 from mmhadaptive.models import HadaptiveNet
 
-# Table 7 of the paper, with the decimals of its tables: M parameters for 100 classes, M MACs at 224.
+# Table 7 of the paper: millions of parameters for 100 classes, millions of MACs at 224.
 TABLE_7 = {"s": (2.102, 131.1), "m": (3.095, 339.1), "l": (6.108, 669.8)}
 TINY = [
     [("conv", 8, 2, 2, None)],

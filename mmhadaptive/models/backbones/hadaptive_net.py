@@ -104,8 +104,8 @@ class HadaptiveNet(BaseModule):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
-        norm_cfg: dict = dict(type="BN"),  # noqa: B006
-        act_cfg: dict = dict(type="HSwish"),  # noqa: B006
+        norm_cfg: dict = dict(type="BN"),
+        act_cfg: dict = dict(type="HSwish"),
         init_cfg: dict | list[dict] | None = (
             dict(type="Kaiming", layer="Conv2d"),
             dict(type="Constant", val=1, layer="_BatchNorm"),

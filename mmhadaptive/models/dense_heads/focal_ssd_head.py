@@ -42,11 +42,11 @@ class FocalSSDHead(AnchorHead):
         anchor_generator: dict,
         use_depthwise: bool = True,
         prior_prob: float = 0.01,
-        loss_cls: dict = dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25),  # noqa: B006
-        loss_bbox: dict = dict(type="SmoothL1Loss", beta=1.0),  # noqa: B006
-        norm_cfg: dict = dict(type="BN"),  # noqa: B006
-        act_cfg: dict = dict(type="HSwish"),  # noqa: B006
-        init_cfg: dict | list[dict] | None = dict(type="Normal", layer="Conv2d", std=0.01),  # noqa: B006
+        loss_cls: dict = dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25),
+        loss_bbox: dict = dict(type="SmoothL1Loss", beta=1.0),
+        norm_cfg: dict = dict(type="BN"),
+        act_cfg: dict = dict(type="HSwish"),
+        init_cfg: dict | list[dict] | None = dict(type="Normal", layer="Conv2d", std=0.01),
         **kwargs,
     ) -> None:
         if not loss_cls.get("use_sigmoid", False):
