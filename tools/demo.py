@@ -23,11 +23,6 @@ def run(*command: str | Path) -> None:
         sys.exit(f"demo: {command[0]} failed with exit status {result.returncode}")
 
 
-def latest(pattern: str) -> Path:
-    """The newest file in the work dir that matches ``pattern``."""
-    return max(WORK_DIR.glob(pattern), key=lambda path: path.stat().st_mtime)
-
-
 def main() -> None:
     if not DATA.exists():
         run("tools/make_digits.py", "--out", DATA)
@@ -35,9 +30,9 @@ def main() -> None:
     run("tools/train.py", CONFIG, "--work-dir", WORK_DIR)
     minutes = (time.monotonic() - start) / 60
     checkpoint = Path((WORK_DIR / "last_checkpoint").read_text().strip())
-    run("tools/test.py", CONFIG, checkpoint, "--work-dir", WORK_DIR)
-    # mmengine writes the metrics of a test as TIMESTAMP/TIMESTAMP.json.
-    metrics = json.loads(latest("*/[0-9]*.json").read_text())
+    record = WORK_DIR / "test.json"
+    run("tools/test.py", CONFIG, checkpoint, "--work-dir", WORK_DIR, "--record", record)
+    metrics = json.loads(record.read_text())["metrics"]
     sheet = WORK_DIR / "contact_sheet.png"
     run(
         "tools/infer.py",

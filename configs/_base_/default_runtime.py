@@ -21,6 +21,7 @@ custom_hooks = [
     dict(type="AdaptTemperatureHook"),
     dict(type="EpochSeedHook"),
     dict(type="CheckCheckpointHook"),
+    dict(type="ChannelsLastHook"),
     dict(type="NumClassCheckHook"),
     dict(type="CheckInvalidLossHook", interval=50, priority="VERY_LOW"),
 ]

@@ -2,13 +2,20 @@
 
 from .atomic_backend import AtomicLocalBackend
 from .bfloat16_optim_wrapper import BFloat16OptimWrapper
-from .hooks import AdaptTemperatureHook, CheckCheckpointHook, EpochSeedHook, check_state_dict
+from .hooks import (
+    AdaptTemperatureHook,
+    ChannelsLastHook,
+    CheckCheckpointHook,
+    EpochSeedHook,
+    check_state_dict,
+)
 from .safe_checkpoint import load_checkpoint_file
 
 __all__ = [
     "AdaptTemperatureHook",
     "AtomicLocalBackend",
     "BFloat16OptimWrapper",
+    "ChannelsLastHook",
     "CheckCheckpointHook",
     "EpochSeedHook",
     "check_state_dict",

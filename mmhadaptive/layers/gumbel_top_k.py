@@ -23,7 +23,9 @@ def gumbel_top_k(scores: Tensor, num_selected: int, tau: Tensor | float) -> tupl
         float32 or the dtype of ``scores`` where that is wider.
     """
     scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
-    noise = -torch.empty_like(scores, memory_format=torch.contiguous_format).exponential_().log()
+    draws = torch.empty_like(scores, memory_format=torch.contiguous_format).exponential_()
+    # A draw of exactly zero would make the noise infinite and the softmax NaN.
+    noise = -draws.clamp_min(torch.finfo(draws.dtype).tiny).log()
     soft = torch.softmax((scores + noise) / tau, dim=1)
     soft, index = soft.topk(num_selected, dim=1)
     # Written so that the two soft terms cancel without rounding.

@@ -160,10 +160,12 @@ def test_dist_scripts_with_two_gloo_processes(run_dist, tmp_path, digits_options
     out = tmp_path / "test"
     run_dist(
         "dist_test.sh",
-        *(CONFIG, tmp_path / "epoch_1.pth", 2, "--work-dir", out, "--cfg-options"),
-        *digits_options,
+        *(CONFIG, tmp_path / "epoch_1.pth", 2, "--work-dir", out),
+        *("--record", out / "record.json", "--cfg-options", *digits_options),
     )
-    metrics = json.loads(next(out.glob("*/[0-9]*.json")).read_text())
+    record = json.loads((out / "record.json").read_text())
+    assert record["versions"]["torch"]
+    metrics = record["metrics"]
     assert 0 <= metrics["coco/bbox_mAP_50"] <= 1
 
 
