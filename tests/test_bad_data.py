@@ -28,7 +28,7 @@ def data(digits, tmp_path):
 def load_config(data):
     cfg = Config.fromfile(CONFIG)
     cfg.train_dataloader.dataset.data_root = f"{data}/"
-    cfg.train_dataloader.dataset.pipeline[4].scale = (64, 64)
+    cfg.train_dataloader.dataset.pipeline[-2].scale = (64, 64)
     init_default_scope("mmdet")
     return cfg
 

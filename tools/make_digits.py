@@ -130,7 +130,7 @@ def main() -> None:
     )
     parser.add_argument("--train", type=int, default=800, help="training images (%(default)s)")
     parser.add_argument("--val", type=int, default=200, help="validation images (%(default)s)")
-    parser.add_argument("--size", type=int, default=160, help="pixels a side (%(default)s)")
+    parser.add_argument("--size", type=int, default=128, help="pixels a side (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.out.exists():

@@ -190,11 +190,10 @@ def losses_by_step(work_dir):
     return found
 
 
-def test_resume_after_a_kill_continues_bit_for_bit(tmp_path, run_tool, digits_options):
-    options = [*digits_options, "train_cfg.max_epochs=3", "train_cfg.val_interval=9"]
-    # Unaveraged values, to compare single steps.
-    options += ["log_processor.window_size=1", "default_hooks.checkpoint.save_best=None"]
-    arguments = ["configs/ssd_hadaptive_s_digits.py", "--cfg-options", *options]
+def test_resume_after_a_kill_continues_bit_for_bit(tmp_path, run_tool, digits_config):
+    # A window of one step, to compare single losses.
+    options = ["train_cfg.max_epochs=3", "train_cfg.val_interval=9", "log_processor.window_size=1"]
+    arguments = [str(digits_config), "--cfg-options", *options]
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     run_tool("train.py", *arguments, "--work-dir", straight)
 

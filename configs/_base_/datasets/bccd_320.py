@@ -9,7 +9,7 @@ data_source = (
 metainfo = dict(classes=("RBC", "WBC", "Platelets"))
 
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=2,
     dataset=dict(
         data_root=data_root,

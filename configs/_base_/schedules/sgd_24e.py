@@ -1,8 +1,8 @@
-# A short schedule from scratch for small sets on a CPU, at batch 16.
+# A short schedule from scratch for small sets on a CPU, at batch 8.
 _base_ = "sgd_120e.py"
-max_epochs = 16
-train_cfg = dict(max_epochs=max_epochs, val_interval=4)
-optim_wrapper = dict(optimizer=dict(lr=0.12), clip_grad=dict(max_norm=10))
+max_epochs = 24
+train_cfg = dict(max_epochs=max_epochs, val_interval=6)
+optim_wrapper = dict(optimizer=dict(lr=0.06), clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(
         type="LinearLR",
@@ -22,4 +22,4 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+auto_scale_lr = dict(enable=False, base_batch_size=8)

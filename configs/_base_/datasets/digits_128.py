@@ -3,18 +3,11 @@ _base_ = "coco_320.py"
 data_root = "data/digits/"
 data_source = "The demo set is drawn by: python tools/make_digits.py"
 metainfo = dict(classes=tuple("0123456789"))
-input_size = 160
+input_size = 128
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(
-        type="PhotoMetricDistortion",
-        brightness_delta=0,
-        contrast_range=(1.0, 1.0),
-        saturation_range=(0.5, 1.5),
-        hue_delta=18,
-    ),
     dict(type="MinIoURandomCrop", min_ious=(0.3, 0.5), min_crop_size=0.5),
     dict(type="Resize", scale=(input_size, input_size), keep_ratio=False),
     dict(type="PackDetInputs"),
@@ -23,7 +16,7 @@ test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = (input_size, input_size)
 
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=0,
     dataset=dict(
         data_root=data_root,
