@@ -23,21 +23,21 @@ CLASSES = [str(digit) for digit in range(10)]
 
 
 def draw_texture(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A coloured texture of smooth noise at several scales, (size, size, 3) in 0..255."""
+    """A dark coloured texture of smooth noise at several scales, (size, size, 3) in 0..255."""
     texture = np.zeros((size, size, 3), np.float32)
     for cells in (2, 4, 8, 16, 32, 64):
         noise = rng.uniform(-1, 1, (cells, cells, 3)).astype(np.float32)
         weight = rng.uniform(0, 1) / np.sqrt(cells)
         texture += weight * cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
-    texture *= 70 / (np.abs(texture).max() + 1e-6)
-    return np.clip(texture + rng.uniform(60, 195, 3), 0, 255)
+    texture *= 60 / (np.abs(texture).max() + 1e-6)
+    return np.clip(texture + rng.uniform(30, 120, 3), 0, 255)
 
 
 def draw_glyph(rng: np.random.Generator, digit: np.ndarray, height: int) -> np.ndarray:
     """The coverage of an enlarged and turned digit, cropped to its ink, in 0..1."""
     scale = height / 8
     canvas = int(2 * height)
-    matrix = cv2.getRotationMatrix2D((3.5, 3.5), rng.uniform(-15, 15), scale)
+    matrix = cv2.getRotationMatrix2D((3.5, 3.5), rng.uniform(-10, 10), scale)
     matrix[:, 2] += canvas / 2 - 3.5
     glyph = cv2.warpAffine(digit / 16, matrix, (canvas, canvas), flags=cv2.INTER_CUBIC)
     glyph = np.clip(1.5 * glyph - 0.25, 0, 1)
@@ -63,7 +63,7 @@ def draw_image(
     image = draw_texture(rng, size)
     placed = []
     for _ in range(rng.integers(2, 7)):
-        height = int(size * np.exp(rng.uniform(np.log(0.18), np.log(0.5))))
+        height = int(size * np.exp(rng.uniform(np.log(0.2), np.log(0.5))))
         row = int(rng.integers(len(digits)))
         glyph = draw_glyph(rng, digits[row], height)
         h, w = glyph.shape
@@ -74,10 +74,7 @@ def draw_image(
         else:
             continue
         patch = image[y : y + h, x : x + w]
-        # Ink far enough from the brightness around it to be read.
-        dark = patch.mean() > 127
-        ink = rng.uniform(0, 60, 3) if dark else rng.uniform(195, 255, 3)
-        patch += glyph[..., None] * (ink - patch)
+        patch += glyph[..., None] * (rng.uniform(200, 255, 3) - patch)
         placed.append((row, (x, y, w, h)))
     return image.astype(np.uint8), placed
 

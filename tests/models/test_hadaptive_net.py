@@ -21,6 +21,7 @@ def classifier(arch):
     return CLS_MODELS.build(
         dict(
             type="ImageClassifier",
+            _scope_="mmpretrain",
             backbone=dict(type="HadaptiveNet", arch=arch),
             neck=dict(type="GlobalAveragePooling"),
             head=dict(

@@ -2,7 +2,7 @@
 _base_ = "sgd_120e.py"
 max_epochs = 24
 train_cfg = dict(max_epochs=max_epochs, val_interval=6)
-optim_wrapper = dict(optimizer=dict(lr=0.06), clip_grad=dict(max_norm=10))
+optim_wrapper = dict(optimizer=dict(lr=0.1), clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(
         type="LinearLR",
