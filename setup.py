@@ -31,7 +31,7 @@ CUDA_ARCHITECTURES = "7.5;8.0;8.6;8.9;9.0+PTX"
 CPU_LIBRARY = "mmhadaptive.ops.libmmhadaptive_cpu"
 CUDA_LIBRARY = "mmhadaptive.ops.libmmhadaptive_cuda"
 
-COMMON_FLAGS = ["-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-g0"]
+COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-g0"]
 CXX_FLAGS = [
     *COMMON_FLAGS,
     "-fno-math-errno",
@@ -67,11 +67,20 @@ def find_torch():
 
 
 def find_nvcc():
+    """The nvcc to build the CUDA library with, or None if it is not to be built."""
+    choice = os.environ.get("MMHADAPTIVE_CUDA", "auto")
+    if choice not in ("0", "1", "auto"):
+        raise ValueError(f"MMHADAPTIVE_CUDA must be 0, 1 or auto, got {choice!r}")
+    if choice == "0":
+        return None
     home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
     if home is not None:
-        nvcc = Path(home) / "bin" / "nvcc"
-        return str(nvcc) if nvcc.exists() else None
-    return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+        nvcc = shutil.which("nvcc", path=str(Path(home) / "bin"))
+    else:
+        nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    if nvcc is None and choice == "1":
+        raise FileNotFoundError("MMHADAPTIVE_CUDA=1, but there is no nvcc; set CUDA_HOME")
+    return nvcc
 
 
 def architecture_flags(architectures):
@@ -101,6 +110,9 @@ class BuildLibraries(build_ext):
             self.skip(f"there is no C++ compiler {self.cxx!r}")
         else:
             self.torch = torch[0]
+            self.nvcc = find_nvcc()
+            if self.nvcc is None:
+                self.extensions = [ext for ext in self.extensions if ext.name != CUDA_LIBRARY]
             super().run()
 
     def skip(self, reason):
@@ -117,7 +129,7 @@ class BuildLibraries(build_ext):
 
     def torch_flags(self):
         target = "0x{:02x}{:02x}000000000000".format(*TORCH_TARGET)
-        return [f"-isystem{self.torch / 'include'}", f"-DTORCH_TARGET_VERSION={target}"]
+        return ["-isystem", str(self.torch / "include"), f"-DTORCH_TARGET_VERSION={target}"]
 
     def build_extension(self, ext):
         folder = Path(self.build_temp).absolute() / ext.name.rpartition(".")[2]
@@ -156,5 +168,40 @@ class BuildLibraries(build_ext):
         libraries = [f"-L{self.torch / 'lib'}", "-ltorch_cpu"]
         return compilations, [self.cxx, "-shared", "-s", *objects, *libraries]
 
+    def cuda_commands(self, folder):
+        csrc = ROOT / "csrc"
+        architectures = os.environ.get("TORCH_CUDA_ARCH_LIST") or CUDA_ARCHITECTURES
+        nvcc_flags = [
+            *("-std=c++17", "-O3", "-DUSE_CUDA", "--threads=2"),
+            *architecture_flags(architectures),
+            *("-Werror=all-warnings", f"-ccbin={self.cxx}"),
+            "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra,-Werror",
+        ]
+        objects = [str(folder / f"{name}.o") for name in ("registration", "forward", "backward")]
+        registration = [self.cxx, *CXX_FLAGS, *self.torch_flags(), "-DMMHADAPTIVE_CUDA"]
+        compilations = [
+            [*registration, "-c", str(csrc / "registration.cpp"), "-o", objects[0]],
+            *(
+                [self.nvcc, *nvcc_flags, *self.torch_flags(), "-c", str(source), "-o", output]
+                for source, output in zip(
+                    [csrc / "cuda" / "forward.cu", csrc / "cuda" / "backward.cu"],
+                    objects[1:],
+                    strict=True,
+                )
+            ),
+        ]
+        # A CPU build of torch has no libtorch_cuda to link with. The library only has to name it:
+        # it is loaded where torch has loaded the real one before.
+        stub = folder / "libtorch_cuda.so"
+        soname = f"-Wl,-soname,{stub.name}"
+        self.call([self.cxx, "-shared", "-x", "c++", os.devnull, soname, "-o", str(stub)])
+        libraries = [f"-L{self.torch / 'lib'}", f"-L{folder}", "-Xlinker=--no-as-needed"]
+        libraries += ["-ltorch_cpu", "-ltorch_cuda"]
+        link = [self.nvcc, f"-ccbin={self.cxx}", "-shared", "-cudart=static", "-Xlinker=-s"]
+        return compilations, [*link, *objects, *libraries]
 
-setup(ext_modules=[Extension(CPU_LIBRARY, [])], cmdclass={"build_ext": BuildLibraries})
+
+setup(
+    ext_modules=[Extension(name, []) for name in (CPU_LIBRARY, CUDA_LIBRARY)],
+    cmdclass={"build_ext": BuildLibraries},
+)

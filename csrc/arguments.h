@@ -1,15 +1,15 @@
 // What the CPU and the CUDA operator both do with their arguments: checks, memory formats, outputs.
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <optional>
-#include <string>
-
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
 
 #include "cross_hadamard.h"
 
@@ -36,9 +36,9 @@ inline Norm parse_norm(const std::string& norm) {
 }
 
 inline void check_strategy(const std::string& strategy) {
-  STD_TORCH_CHECK(strategy == "auto" || strategy == "direct" || strategy == "parity" ||
-                      strategy == "tiled",
-                  "strategy must be 'auto', 'direct', 'parity' or 'tiled', got '", strategy, "'");
+  STD_TORCH_CHECK(
+      strategy == "auto" || strategy == "direct" || strategy == "parity" || strategy == "tiled",
+      "strategy must be 'auto', 'direct', 'parity' or 'tiled', got '", strategy, "'");
 }
 
 // float64 is computed in float64, everything else in float32.
@@ -88,8 +88,8 @@ inline Tensor empty_vector(const Tensor& like, int64_t size, ScalarType type) {
 }
 
 inline void check_vector(const char* name, const Tensor& t, int64_t size, const Tensor& x) {
-  STD_TORCH_CHECK(t.dim() == 1 && t.size(0) == size, name, " must have shape (", size,
-                  ",), got ", t.dim(), " dimensions and ", t.numel(), " elements");
+  STD_TORCH_CHECK(t.dim() == 1 && t.size(0) == size, name, " must have shape (", size, ",), got ",
+                  t.dim(), " dimensions and ", t.numel(), " elements");
   STD_TORCH_CHECK(t.device() == x.device(), name, " must be on the device of x");
   STD_TORCH_CHECK(t.scalar_type() == accumulate_type(x), name,
                   " must be float64 if x is float64, else float32");

@@ -14,8 +14,12 @@ namespace {
 constexpr int64_t kGrain = 32768;
 // The backward's sums over the batch are kept for this many groups of tiles at most.
 constexpr int64_t kMaxGroups = 64;
-// With fewer tasks than this, images are cut into smaller tiles, so that threads can share them.
-constexpr int64_t kEnoughTasks = 16;
+// With fewer tasks than this, images are cut into smaller tiles in the backward, so that threads
+// can share them. The number of threads itself must not matter there, as tiles decide what is
+// summed up first. The forward sums nothing and asks for a task a thread.
+constexpr int64_t kBackwardTasks = 4;
+// Smaller tiles than this many pixels cost more than they bring.
+constexpr int64_t kMinTile = 64;
 
 int64_t ceil_divide(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -63,26 +67,25 @@ void check_index(const int64_t* index, int64_t batch, int64_t k, int64_t channel
   for (int64_t n = 0; n < batch; ++n) {
     for (int64_t s = 0; s < k; ++s) {
       const int64_t c = index[n * k + s];
-      STD_TORCH_CHECK(c >= 0 && c < channels, "index[", n, ", ", s, "] is ", c,
-                      ", outside of the ", channels, " channels of x");
+      STD_TORCH_CHECK(c >= 0 && c < channels, "index[", n, ", ", s, "] is ", c, ", outside of the ",
+                      channels, " channels of x");
       STD_TORCH_CHECK(seen_in[c] != n, "index[", n, "] selects channel ", c, " more than once");
       seen_in[c] = n;
     }
   }
 }
 
-Shape shape_of(const Tensor& x, int64_t k) {
+Shape shape_of(const Tensor& x, int64_t k, int64_t tasks) {
   Shape shape{};
   shape.batch = x.size(0);
   shape.channels = x.size(1);
   shape.pixels = x.size(2) * x.size(3);
   shape.selected = static_cast<int>(k);
   shape.pairs = pair_count(shape.selected);
-  int64_t tiles = ceil_divide(shape.pixels, kMaxTile);
-  if (shape.batch * tiles < kEnoughTasks) {
-    tiles = std::max(tiles, std::min(kEnoughTasks / shape.batch, ceil_divide(shape.pixels, 64)));
-  }
-  shape.tile = ceil_divide(ceil_divide(shape.pixels, tiles), 16) * 16;
+  const int64_t tiles_wanted = ceil_divide(tasks, std::max<int64_t>(shape.batch, 1));
+  const int64_t tiles = std::max({int64_t{1}, ceil_divide(shape.pixels, kMaxTile),
+                                  std::min(tiles_wanted, ceil_divide(shape.pixels, kMinTile))});
+  shape.tile = std::max<int64_t>(1, ceil_divide(ceil_divide(shape.pixels, tiles), 16)) * 16;
   return shape;
 }
 
@@ -169,7 +172,7 @@ Tensor forward(const Tensor& x_, const Tensor& index, const Tensor& gate,
   const Norm norm = parse_norm(norm_name);
   check_strategy(strategy);
   check_tensors(x_, index, gate);
-  const Shape shape = shape_of(x_, index.size(1));
+  const Shape shape = shape_of(x_, index.size(1), torch::stable::get_num_threads());
   check_parameter("alpha", alpha, 1, norm, x_);
   check_parameter("weight", weight, shape.pairs, norm, x_);
   check_parameter("bias", bias, shape.pairs, norm, x_);
@@ -178,12 +181,12 @@ Tensor forward(const Tensor& x_, const Tensor& index, const Tensor& gate,
   const SmallTensors small(index, gate, alpha, weight, bias, shape.pairs);
   check_index(small.parameters.index, shape.batch, shape.selected, shape.channels);
 
-  Tensor y = empty_like(
-      x, {shape.batch, shape.channels + shape.pairs, x.size(2), x.size(3)}, format);
+  Tensor y =
+      empty_like(x, {shape.batch, shape.channels + shape.pairs, x.size(2), x.size(3)}, format);
   if (y.numel() == 0) {
     return y;
   }
-  Forward op{shape, small.parameters, input_of(x, format), y.mutable_data_ptr(), false};
+  Forward op{shape, small.parameters, input_of(x, format), y.mutable_data_ptr()};
   const ForwardKernel kernel = kernels().forward(element_of(x), norm, layout_of(format));
   const int64_t task_size = shape.tile * (shape.channels + shape.pairs);
   torch::stable::parallel_for(0, shape.batch * shape.tiles(), ceil_divide(kGrain, task_size),
@@ -197,7 +200,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
     bool need_x, bool need_gate, bool need_alpha, bool need_weight, bool need_bias) {
   const Norm norm = parse_norm(norm_name);
   check_tensors(x_, index, gate);
-  const Shape shape = shape_of(x_, index.size(1));
+  const Shape shape = shape_of(x_, index.size(1), kBackwardTasks);
   check_parameter("alpha", alpha, 1, norm, x_);
   check_parameter("weight", weight, shape.pairs, norm, x_);
   check_gradient(dy_, x_, shape.pairs);
@@ -213,8 +216,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
   const int64_t groups = ceil_divide(tasks, tiles_per_group);
   Tensor dx = need_x ? empty_like(x, {shape.batch, shape.channels, x.size(2), x.size(3)}, format)
                      : empty_vector(x, 0, x.scalar_type());
-  Tensor dgate = need_gate ? torch::stable::new_empty(gate, gate.sizes())
-                           : empty_vector(x, 0, type);
+  Tensor dgate =
+      need_gate ? torch::stable::new_empty(gate, gate.sizes()) : empty_vector(x, 0, type);
   Tensor dalpha = empty_vector(x, need_alpha ? 1 : 0, type);
   Tensor dweight = empty_vector(x, need_weight ? shape.pairs : 0, type);
   Tensor dbias = empty_vector(x, need_bias ? shape.pairs : 0, type);
@@ -228,8 +231,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
                     need_x ? dx.mutable_data_ptr() : nullptr,
                     selected_sums.mutable_data_ptr(),
                     pair_sums.mutable_data_ptr(),
-                    tiles_per_group,
-                    false};
+                    tiles_per_group};
   if (tasks > 0) {
     const BackwardKernel kernel = kernels().backward(element_of(x), norm, layout_of(format));
     const int64_t group_size = tiles_per_group * shape.tile * (shape.channels + shape.pairs);

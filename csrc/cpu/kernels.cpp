@@ -229,8 +229,7 @@ void backward_planar(const Backward& op, int64_t begin, int64_t end) {
             weight_sum += g * f;
             bias_sum += g;
             Math::store(&dz[i][offset], Math::load(&dz[i][offset]) + h * zj);
-            Math::store(&dz[j][offset],
-                        Math::load(&dz[j][offset]) + h * Math::load(&z[i][offset]));
+            Math::store(&dz[j][offset], Math::load(&dz[j][offset]) + h * Math::load(&z[i][offset]));
           });
           weight_sums[p] += Math::sum(weight_sum);
           bias_sums[p] += Math::sum(bias_sum);

@@ -28,8 +28,8 @@ struct Shape {
   int64_t pixels;
   int selected;
   int pairs;
-  // Pixels that one task works on. It depends on the shape alone, never on the threads, and so do
-  // all partial sums: results are the same for every number of threads.
+  // Pixels that one task works on. In the backward it depends on the shape alone, never on the
+  // threads, and so do all partial sums: results are the same for every number of threads.
   int64_t tile;
 
   int64_t tiles() const {
@@ -52,7 +52,6 @@ struct Forward {
   Parameters parameters;
   Input x;
   void* y;  // dense in the layout of x
-  bool stream;  // y is larger than the caches: do not read its lines before writing them
 };
 
 // Partial sums are in the accumulation type. `selected_sums` holds, for each tile, the sum over its
@@ -67,7 +66,6 @@ struct Backward {
   void* selected_sums;  // (batch * tiles) x selected
   void* pair_sums;      // groups x 2 x pairs
   int64_t tiles_per_group;
-  bool stream;
 };
 
 // Both work on tasks [begin, end): tiles in the forward, groups of tiles in the backward.

@@ -66,26 +66,40 @@ def check(
         )
     if selected > x.shape[1]:
         raise ValueError(f"index selects {selected} channels, but x has {x.shape[1]}")
-    products = num_products(selected)
-    shapes = {"alpha": (1,), "weight": (products,), "bias": (products,)}
-    for (name, shape), t in zip(shapes.items(), (alpha, weight, bias), strict=True):
-        if (t is None) != (norm == "none"):
-            needed = "must be None" if norm == "none" else "is required"
-            raise ValueError(f"{name} {needed} with norm={norm!r}")
-        if t is not None and t.shape != shape:
-            raise ValueError(f"{name} must have the shape {shape}, got {tuple(t.shape)}")
     if gate.shape != index.shape:
         raise ValueError(
             f"gate must have the shape {tuple(index.shape)} of index, got {tuple(gate.shape)}"
         )
-    named = {"index": index, "gate": gate, "alpha": alpha, "weight": weight, "bias": bias}
-    for name, t in named.items():
-        if t is None:
-            continue
-        if t.device != x.device:
-            raise ValueError(f"{name} is on {t.device}, but x is on {x.device}")
-        if name != "index" and not t.is_floating_point():
-            raise TypeError(f"{name} must be of a floating-point type, got {t.dtype}")
+    check_device("index", index, x)
+    check_device("gate", gate, x)
+    check_floating("gate", gate)
+    products = num_products(selected)
+    check_parameter("alpha", alpha, 1, norm, x)
+    check_parameter("weight", weight, products, norm, x)
+    check_parameter("bias", bias, products, norm, x)
+
+
+def check_parameter(name: str, t: Tensor | None, size: int, norm: str, x: Tensor) -> None:
+    if t is None:
+        if norm != "none":
+            raise ValueError(f"{name} is required with norm={norm!r}")
+        return
+    if norm == "none":
+        raise ValueError(f"{name} must be None with norm={norm!r}")
+    if t.dim() != 1 or t.shape[0] != size:
+        raise ValueError(f"{name} must have the shape ({size},), got {tuple(t.shape)}")
+    check_device(name, t, x)
+    check_floating(name, t)
+
+
+def check_device(name: str, t: Tensor, x: Tensor) -> None:
+    if t.device != x.device:
+        raise ValueError(f"{name} is on {t.device}, but x is on {x.device}")
+
+
+def check_floating(name: str, t: Tensor) -> None:
+    if not t.is_floating_point():
+        raise TypeError(f"{name} must be of a floating-point type, got {t.dtype}")
 
 
 def cast(

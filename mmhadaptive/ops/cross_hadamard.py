@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .arguments import cast, check
 from .library import DEVICES
-from .reference import cross_hadamard_reference
+from .reference import cross_hadamard_reference, is_exporting
 
 
 def cross_hadamard(
@@ -60,7 +60,7 @@ def cross_hadamard(
     ONNX or traced, and everywhere if MMHADAPTIVE_REFERENCE=1 is set when this module is imported,
     :func:`cross_hadamard_reference` computes the same.
     """
-    if x.device.type not in DEVICES or torch.onnx.is_in_onnx_export() or torch.jit.is_tracing():
+    if x.device.type not in DEVICES or is_exporting():
         return cross_hadamard_reference(x, index, gate, alpha, weight, bias, norm, strategy)
     check(x, index, gate, alpha, weight, bias, norm, strategy)
     gate, alpha, weight, bias = cast(x, gate, alpha, weight, bias)

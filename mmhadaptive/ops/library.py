@@ -46,11 +46,12 @@ def load() -> frozenset[str]:
 
 
 def register() -> None:
+    """Give the operators their fake, autograd and autocast kernels."""
     forward, backward = "mmhadaptive::cross_hadamard", "mmhadaptive::cross_hadamard_backward"
     torch.library.register_fake(forward, _fake)
     torch.library.register_fake(backward, _backward_fake)
-    torch.library.register_autograd(forward, _backward, setup_context=_save)
-    torch.library.register_autograd(backward, _double_backward, setup_context=_backward_save)
+    torch.library.impl(forward, "Autograd", _autograd)
+    torch.library.impl(backward, "Autograd", _backward_autograd)
     for key, device in (("AutocastCPU", "cpu"), ("AutocastCUDA", "cuda")):
         torch.library.impl(forward, key, _autocast_rule(device))
 
@@ -77,25 +78,58 @@ def _backward_fake(
     )
 
 
-def _save(ctx, inputs, output) -> None:
-    x, index, gate, alpha, weight, _, ctx.norm, _ = inputs
-    ctx.save_for_backward(x, index, gate, alpha, weight)
+# torch.library.register_autograd would do the same as the next two functions and classes, but takes
+# longer than the operator itself does on the small maps of the last stages.
+def _autograd(x, index, gate, alpha, weight, bias, norm="softsign", strategy="auto"):
+    args = (x, index, gate, alpha, weight, bias, norm, strategy)
+    if _needs_grad(x, gate, alpha, weight, bias):
+        return _CrossHadamard.apply(*args)
+    with torch._C._AutoDispatchBelowAutograd():
+        return torch.ops.mmhadaptive.cross_hadamard.default(*args)
 
 
-def _backward(ctx, dy: Tensor) -> Grads:
-    x, index, gate, alpha, weight = ctx.saved_tensors
-    need_x, _, *need_rest = ctx.needs_input_grad[:6]
-    needs = [need_x, *need_rest]
-    grads = torch.ops.mmhadaptive.cross_hadamard_backward(
-        dy, x, index, gate, alpha, weight, ctx.norm, *needs
-    )
-    dx, *rest = (grad if need else None for grad, need in zip(grads, needs, strict=True))
-    return dx, None, *rest, None, None
+def _backward_autograd(*args):
+    if _needs_grad(*args[:2], *args[3:6]):
+        return _CrossHadamardBackward.apply(*args)
+    with torch._C._AutoDispatchBelowAutograd():
+        return torch.ops.mmhadaptive.cross_hadamard_backward.default(*args)
 
 
-def _backward_save(ctx, inputs, output) -> None:
-    dy, x, index, gate, alpha, weight, ctx.norm, *ctx.needs = inputs
-    ctx.save_for_backward(dy, x, index, gate, alpha, weight)
+def _needs_grad(*tensors: Tensor | None) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+class _CrossHadamard(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, *args):
+        x, index, gate, alpha, weight, _, ctx.norm, _ = args
+        ctx.save_for_backward(x, index, gate, alpha, weight)
+        with torch._C._AutoDispatchBelowAutograd():
+            return torch.ops.mmhadaptive.cross_hadamard.default(*args)
+
+    @staticmethod
+    def backward(ctx, dy: Tensor) -> Grads:
+        need_x, _, *need_rest = ctx.needs_input_grad[:6]
+        needs = (need_x, *need_rest)
+        grads = torch.ops.mmhadaptive.cross_hadamard_backward.default(
+            dy, *ctx.saved_tensors, ctx.norm, *needs
+        )
+        dx, *rest = (grad if need else None for grad, need in zip(grads, needs, strict=True))
+        return dx, None, *rest, None, None
+
+
+class _CrossHadamardBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, *args):
+        *tensors, ctx.norm = args[:7]
+        ctx.needs = args[7:]
+        ctx.save_for_backward(*tensors)
+        with torch._C._AutoDispatchBelowAutograd():
+            return torch.ops.mmhadaptive.cross_hadamard_backward.default(*args)
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor | None) -> Grads:
+        return _double_backward(ctx, *grads)
 
 
 def _double_backward(ctx, *grads: Tensor | None) -> Grads:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor
 
@@ -23,12 +25,19 @@ def cross_hadamard_reference(
     It holds all products in memory several times over. ``strategy`` has no effect. Channels that
     are selected twice are not refused.
     """
-    check(x, index, gate, alpha, weight, bias, norm, strategy)
+    exporting = is_exporting()
+    if not exporting:
+        check(x, index, gate, alpha, weight, bias, norm, strategy)
     x = autocast_input(x)
     gate, alpha, weight, bias = cast(x, gate, alpha, weight, bias)
     with torch.autocast(x.device.type, enabled=False):
         y = composition(x, index, gate, alpha, weight, bias, norm)
-    return y.contiguous(memory_format=memory_format_of(x))
+    return y if exporting else y.contiguous(memory_format=memory_format_of(x))
+
+
+def is_exporting() -> bool:
+    """Whether an exporter that does not know the compiled operator is at work."""
+    return torch.onnx.is_in_onnx_export() or torch.jit.is_tracing()
 
 
 def composition(
@@ -41,12 +50,20 @@ def composition(
     norm: str,
 ) -> Tensor:
     """The operator without checks and casts, differentiable any number of times."""
-    selected = index.shape[1]
     positions = index[:, :, None, None].expand(-1, -1, x.shape[2], x.shape[3])
     z = gate[:, :, None, None] * x.gather(1, positions)
-    first, second = torch.triu_indices(selected, selected, 1, device=x.device)
+    first, second = product_pairs(index.shape[1], x.device)
     products = z.index_select(1, first) * z.index_select(1, second)
     return torch.cat([x, normalise(products, alpha, weight, bias, norm).to(x.dtype)], 1)
+
+
+def product_pairs(num_selected: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The first and the second factor of every product."""
+    if is_exporting():
+        pairs = list(itertools.combinations(range(int(num_selected)), 2))
+        first, second = zip(*pairs, strict=True)
+        return torch.tensor(first, device=device), torch.tensor(second, device=device)
+    return torch.triu_indices(num_selected, num_selected, 1, device=device).unbind()
 
 
 def normalise(

@@ -1,0 +1,270 @@
+// The three ways from threads to products. All write y of shape (N, C + P, H, W), dense in the
+// layout of x.
+#pragma once
+
+#include "device.cuh"
+
+namespace mmhadaptive::cuda {
+
+template <class T>
+struct Forward {
+  using A = typename AccumulateOf<T>::type;
+  Shape shape;
+  Parameters<A> parameters;
+  Input<T> x;
+  T* y;
+};
+
+template <class A>
+__device__ __forceinline__ A normalised_by(Norm norm, A alpha, A weight, A bias, A zi, A zj) {
+  switch (norm) {
+    case Norm::kSoftsign:
+      return normalised<Norm::kSoftsign>(alpha, weight, bias, zi, zj);
+    case Norm::kSigmoid:
+      return normalised<Norm::kSigmoid>(alpha, weight, bias, zi, zj);
+    case Norm::kAlgebraic:
+      return normalised<Norm::kAlgebraic>(alpha, weight, bias, zi, zj);
+    default:
+      return normalised<Norm::kNone>(alpha, weight, bias, zi, zj);
+  }
+}
+
+// `direct` and `parity`, the strategies of the paper: one thread an output element, which finds its
+// pair of channels by itself and reads the two values from memory. Neighbouring threads write
+// neighbouring addresses: threadIdx.x runs over the pixels of a planar output and over the channels
+// of an interleaved one, threadIdx.y over the other.
+template <class T, bool interleaved, bool parity>
+__global__ void forward_elementwise(Forward<T> op, Norm norm) {
+  using A = typename AccumulateOf<T>::type;
+  const Shape& shape = op.shape;
+  const int k = shape.selected;
+  const int64_t out_channels = shape.channels + shape.pairs;
+  const int64_t fast_size = interleaved ? out_channels : shape.pixels;
+  const int64_t slow_size = interleaved ? shape.pixels : out_channels;
+  const int64_t fast_step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  const int64_t slow_step = static_cast<int64_t>(gridDim.y) * blockDim.y;
+  const int64_t first_fast = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int64_t first_slow = static_cast<int64_t>(blockIdx.y) * blockDim.y + threadIdx.y;
+
+  for (int64_t n = blockIdx.z; n < shape.batch; n += gridDim.z) {
+    const int64_t* index = op.parameters.index + n * k;
+    const A* gate = op.parameters.gate + n * k;
+    T* y = op.y + n * out_channels * shape.pixels;
+    for (int64_t slow = first_slow; slow < slow_size; slow += slow_step) {
+      for (int64_t fast = first_fast; fast < fast_size; fast += fast_step) {
+        const int64_t channel = interleaved ? fast : slow;
+        const int64_t pixel = interleaved ? slow : fast;
+        if (channel < shape.channels) {
+          y[slow * fast_size + fast] = *op.x.template at<interleaved>(n, channel, pixel);
+          if (channel < k && pixel == 0) {
+            check_distinct(index, static_cast<int>(channel));
+          }
+          continue;
+        }
+        const int cell = static_cast<int>(channel - shape.channels);
+        Pair pair;
+        if constexpr (parity) {
+          pair = pair_parity(k, cell);
+        } else {
+          const int root = static_cast<int>(sqrtf(8.0f * (shape.pairs - 1 - cell) + 1.0f));
+          pair = pair_direct(k, cell, root);
+        }
+        const int64_t i = checked_channel(index, pair.i, shape.channels);
+        const int64_t j = checked_channel(index, pair.j, shape.channels);
+        const A zi = gate[pair.i] * widen(*op.x.template at<interleaved>(n, i, pixel));
+        const A zj = gate[pair.j] * widen(*op.x.template at<interleaved>(n, j, pixel));
+        const int p = parity ? pair_position(k, pair) : cell;
+        A alpha = 1;
+        A weight = 1;
+        A bias = 0;
+        if (norm != Norm::kNone) {
+          alpha = *op.parameters.alpha;
+          weight = op.parameters.weight[p];
+          bias = op.parameters.bias[p];
+        }
+        const int64_t to = shape.channels + p;
+        narrow(normalised_by(norm, alpha, weight, bias, zi, zj),
+               y + (interleaved ? pixel * out_channels + to : to * shape.pixels + pixel));
+      }
+    }
+  }
+}
+
+// What a block of the tiled kernels keeps in shared memory, besides z.
+template <class A>
+struct PairEntry {
+  A weight;
+  A bias;
+  short i;
+  short j;
+};
+
+template <class T, Norm norm>
+__device__ __forceinline__ PairEntry<typename AccumulateOf<T>::type> pair_entry(
+    const Forward<T>& op, int p) {
+  using A = typename AccumulateOf<T>::type;
+  const int root = static_cast<int>(sqrtf(8.0f * (op.shape.pairs - 1 - p) + 1.0f));
+  const Pair pair = pair_direct(op.shape.selected, p, root);
+  PairEntry<A> entry{1, 0, static_cast<short>(pair.i), static_cast<short>(pair.j)};
+  if constexpr (norm != Norm::kNone) {
+    entry.weight = op.parameters.weight[p];
+    entry.bias = op.parameters.bias[p];
+  }
+  return entry;
+}
+
+// `tiled` for planar tensors. A block computes the channels [first, last) of a tile of pixels of y:
+// blockIdx is (tile, chunk of channels, image). z of the tile is in shared memory.
+//
+// `width` elements make one store of 16 bytes. Where the tile is the whole image, the channels of
+// the block follow each other without a gap, so the block writes one stretch of memory, and all
+// stores but those at its ends are full and aligned, whatever the size of the image. Otherwise the
+// host chooses a width that divides both the image and the tile.
+template <class T, Norm norm, int width>
+__global__ void forward_tiled_planar(Forward<T> op, int tile, int channels_per_block) {
+  using A = typename AccumulateOf<T>::type;
+  MMHADAPTIVE_DYNAMIC_SHARED(shared);
+  const Shape& shape = op.shape;
+  const int k = shape.selected;
+  const int channels = static_cast<int>(shape.channels);
+  const int64_t first_pixel = static_cast<int64_t>(blockIdx.x) * tile;
+  const int count =
+      static_cast<int>(shape.pixels - first_pixel < tile ? shape.pixels - first_pixel : tile);
+  const int first = blockIdx.y * channels_per_block;
+  const int last = min(first + channels_per_block, channels + shape.pairs);
+  const int first_pair = max(first - channels, 0);
+  A* z = reinterpret_cast<A*>(shared);
+  auto* entries = reinterpret_cast<PairEntry<A>*>(z + k * tile);
+  for (int p = first_pair + threadIdx.x; p < last - channels; p += blockDim.x) {
+    entries[p - first_pair] = pair_entry<T, norm>(op, p);
+  }
+  A alpha = 1;
+  if constexpr (norm != Norm::kNone) {
+    alpha = *op.parameters.alpha;
+  }
+
+  for (int64_t n = blockIdx.z; n < shape.batch; n += gridDim.z) {
+    const int64_t* index = op.parameters.index + n * k;
+    // The products of the image before have been computed from z by now.
+    __syncthreads();
+    for (int at = threadIdx.x; at < k * count; at += blockDim.x) {
+      const int s = at / count;
+      const int pixel = at - s * count;
+      const int64_t channel = checked_channel(index, s, shape.channels);
+      const A value = widen(*op.x.template at<false>(n, channel, first_pixel + pixel));
+      z[s * tile + pixel] = op.parameters.gate[n * k + s] * value;
+      if (blockIdx.x == 0 && blockIdx.y == 0 && pixel == 0) {
+        check_distinct(index, s);
+      }
+    }
+    __syncthreads();
+
+    const T* x = op.x.template at<false>(n, first, first_pixel);
+    T* y = op.y + (n * (channels + shape.pairs) + first) * shape.pixels + first_pixel;
+    const int total = (last - first) * count;
+    const int misaligned = static_cast<int>(reinterpret_cast<uintptr_t>(y) / sizeof(T) % width);
+    for (int start = static_cast<int>(threadIdx.x) * width - misaligned; start < total;
+         start += blockDim.x * width) {
+      const int begin = max(start, 0);
+      const int end = min(start + width, total);
+      int row = begin / count;
+      int pixel = begin - row * count;
+      T* to = y + row * shape.pixels + pixel;
+      Pack<T, width> out;
+#pragma unroll
+      for (int e = 0; e < width; ++e) {
+        if (start + e < begin || start + e >= end) {
+          continue;
+        }
+        if (first + row < channels) {
+          out.values[e] = x[row * op.x.row_stride + pixel];
+        } else {
+          const PairEntry<A> entry = entries[first + row - channels - first_pair];
+          narrow(normalised<norm>(alpha, entry.weight, entry.bias, z[entry.i * tile + pixel],
+                                  z[entry.j * tile + pixel]),
+                 &out.values[e]);
+        }
+        if (++pixel == count) {
+          pixel = 0;
+          ++row;
+        }
+      }
+      if (end - begin == width) {
+        *reinterpret_cast<Pack<T, width>*>(to) = out;
+        continue;
+      }
+#pragma unroll
+      for (int e = 0; e < width; ++e) {
+        if (start + e >= begin && start + e < end) {
+          to[start + e - begin] = out.values[e];
+        }
+      }
+    }
+  }
+}
+
+// `tiled` for interleaved tensors. A thread owns `width` neighbouring channels, keeps what it needs
+// to know of them in registers, and walks over the pixels of the tile: blockIdx is (tile, chunk of
+// channels, image). The host chooses width so that it divides C + P.
+template <class T, Norm norm, int width>
+__global__ void forward_tiled_interleaved(Forward<T> op, int tile) {
+  using A = typename AccumulateOf<T>::type;
+  MMHADAPTIVE_DYNAMIC_SHARED(shared);
+  const Shape& shape = op.shape;
+  const int k = shape.selected;
+  const int out_channels = static_cast<int>(shape.channels) + shape.pairs;
+  const int64_t first_pixel = static_cast<int64_t>(blockIdx.x) * tile;
+  const int count =
+      static_cast<int>(shape.pixels - first_pixel < tile ? shape.pixels - first_pixel : tile);
+  const int first_channel = (blockIdx.y * blockDim.x + threadIdx.x) * width;
+  A* z = reinterpret_cast<A*>(shared);
+  PairEntry<A> entries[width];
+#pragma unroll
+  for (int e = 0; e < width; ++e) {
+    const int p = first_channel + e - static_cast<int>(shape.channels);
+    entries[e] = p < 0 || p >= shape.pairs ? PairEntry<A>{1, 0, 0, 0} : pair_entry<T, norm>(op, p);
+  }
+  A alpha = 1;
+  if constexpr (norm != Norm::kNone) {
+    alpha = *op.parameters.alpha;
+  }
+
+  for (int64_t n = blockIdx.z; n < shape.batch; n += gridDim.z) {
+    const int64_t* index = op.parameters.index + n * k;
+    __syncthreads();
+    for (int at = threadIdx.x; at < k * count; at += blockDim.x) {
+      const int s = at % k;
+      const int pixel = at / k;
+      const int64_t channel = checked_channel(index, s, shape.channels);
+      const A value = widen(*op.x.template at<true>(n, channel, first_pixel + pixel));
+      z[at] = op.parameters.gate[n * k + s] * value;
+      if (blockIdx.x == 0 && blockIdx.y == 0 && pixel == 0) {
+        check_distinct(index, s);
+      }
+    }
+    __syncthreads();
+
+    if (first_channel >= out_channels) {
+      continue;
+    }
+    for (int pixel = 0; pixel < count; ++pixel) {
+      Pack<T, width> out;
+      const T* x = op.x.template at<true>(n, first_channel, first_pixel + pixel);
+#pragma unroll
+      for (int e = 0; e < width; ++e) {
+        if (first_channel + e < shape.channels) {
+          out.values[e] = x[e];
+        } else {
+          const A* values = z + pixel * k;
+          narrow(normalised<norm>(alpha, entries[e].weight, entries[e].bias, values[entries[e].i],
+                                  values[entries[e].j]),
+                 &out.values[e]);
+        }
+      }
+      T* y = op.y + (n * shape.pixels + first_pixel + pixel) * out_channels + first_channel;
+      *reinterpret_cast<Pack<T, width>*>(y) = out;
+    }
+  }
+}
+
+}  // namespace mmhadaptive::cuda

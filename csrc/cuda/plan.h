@@ -1,0 +1,93 @@
+// How the tiled kernels cut their work. Plain C++, so that the tests can run it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace mmhadaptive::cuda {
+
+constexpr int kForwardThreads = 256;
+constexpr int kMaxGridYZ = 65535;
+// z of a tile takes at most this much shared memory.
+constexpr int kForwardSharedBytes = 36 * 1024;
+// Channels that a planar block writes at least; with fewer, loading z would cost too much.
+constexpr int kMinChannelsPerBlock = 64;
+// Blocks that fill a multiprocessor.
+constexpr int kBlocksPerMultiprocessor = 4;
+
+struct ForwardPlan {
+  int width;  // elements of a store
+  int tile;   // pixels of a block
+  int channels_per_block;
+  unsigned grid_x;
+  unsigned grid_y;
+  unsigned grid_z;
+  size_t shared_bytes;
+};
+
+struct ForwardSize {
+  int64_t batch;
+  int64_t channels;
+  int64_t pixels;
+  int selected;
+  int pairs;
+  int element_bytes;
+  int accumulate_bytes;
+  int entry_bytes;
+  int multiprocessors;
+};
+
+inline int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+inline ForwardPlan plan_planar(const ForwardSize& size) {
+  ForwardPlan plan{};
+  const int full_width = 16 / size.element_bytes;
+  const int64_t most = kForwardSharedBytes / (size.selected * size.accumulate_bytes) / 16 * 16;
+  plan.width = full_width;
+  if (size.pixels <= most) {
+    plan.tile = static_cast<int>(size.pixels);
+  } else {
+    const int64_t even = divide_up(size.pixels, divide_up(size.pixels, most));
+    plan.tile = static_cast<int>(divide_up(even, 16) * 16);
+    if (size.pixels % full_width != 0) {
+      plan.width = 1;
+    }
+  }
+  plan.grid_x = static_cast<unsigned>(divide_up(size.pixels, plan.tile));
+  plan.grid_z = static_cast<unsigned>(std::min<int64_t>(size.batch, kMaxGridYZ));
+  const int64_t out_channels = size.channels + size.pairs;
+  const int64_t wanted = int64_t{kBlocksPerMultiprocessor} * size.multiprocessors;
+  const int64_t chunks = std::clamp<int64_t>(divide_up(wanted, int64_t{plan.grid_x} * plan.grid_z),
+                                             1, divide_up(out_channels, kMinChannelsPerBlock));
+  plan.channels_per_block = static_cast<int>(divide_up(out_channels, chunks));
+  plan.grid_y = static_cast<unsigned>(divide_up(out_channels, plan.channels_per_block));
+  const int entries = std::min(plan.channels_per_block, size.pairs);
+  plan.shared_bytes = static_cast<size_t>(size.selected) * plan.tile * size.accumulate_bytes +
+                      static_cast<size_t>(entries) * size.entry_bytes;
+  return plan;
+}
+
+inline ForwardPlan plan_interleaved(const ForwardSize& size) {
+  ForwardPlan plan{};
+  const int64_t out_channels = size.channels + size.pairs;
+  plan.width = 16 / size.element_bytes;
+  while (out_channels % plan.width != 0) {
+    plan.width /= 2;
+  }
+  plan.channels_per_block = kForwardThreads * plan.width;
+  plan.grid_y = static_cast<unsigned>(divide_up(out_channels, plan.channels_per_block));
+  plan.grid_z = static_cast<unsigned>(std::min<int64_t>(size.batch, kMaxGridYZ));
+  // Long walks over the pixels pay for setting up the channels; short ones fill the device.
+  const int64_t wanted = int64_t{kBlocksPerMultiprocessor} * size.multiprocessors;
+  const int64_t tiles = divide_up(wanted, int64_t{plan.grid_y} * plan.grid_z);
+  const int64_t most = kForwardSharedBytes / (size.selected * size.accumulate_bytes);
+  plan.tile = static_cast<int>(
+      std::clamp<int64_t>(divide_up(size.pixels, tiles), 1, std::min<int64_t>(most, 64)));
+  plan.grid_x = static_cast<unsigned>(divide_up(size.pixels, plan.tile));
+  plan.shared_bytes = static_cast<size_t>(size.selected) * plan.tile * size.accumulate_bytes;
+  return plan;
+}
+
+}  // namespace mmhadaptive::cuda

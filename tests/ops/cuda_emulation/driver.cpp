@@ -1,0 +1,159 @@
+// The CUDA kernels as C functions on host memory, launched with the plans of
+// the real operator.
+#include "emulation.h"
+
+#include "../../../csrc/cuda/backward_kernels.cuh"
+#include "../../../csrc/cuda/forward_kernels.cuh"
+#include "../../../csrc/cuda/plan.h"
+
+namespace {
+
+using namespace mmhadaptive;
+using namespace mmhadaptive::cuda;
+
+constexpr int kWarps = 4;
+constexpr int kFinishThreads = 256;
+
+struct Arguments {
+  int64_t batch, channels, pixels, selected;
+  int64_t interleaved, strategy, norm, multiprocessors;
+  int64_t x_batch_stride, x_row_stride, dy_batch_stride, dy_row_stride;
+  int64_t tiles_per_block;
+  const int64_t *index;
+  const float *gate, *alpha, *weight, *bias;
+};
+
+Shape shape_of(const Arguments &a) {
+  const int k = static_cast<int>(a.selected);
+  return {a.batch, a.channels, a.pixels, k, pair_count(k)};
+}
+
+Parameters<float> parameters_of(const Arguments &a) {
+  return {a.index, a.gate, a.alpha, a.weight, a.bias};
+}
+
+template <class T, Norm norm, int width>
+void tiled_interleaved(const Forward<T> &op, const ForwardPlan &plan) {
+  if constexpr (width > 1) {
+    if (plan.width < width) {
+      return tiled_interleaved<T, norm, width / 2>(op, plan);
+    }
+  }
+  emulation::launch(forward_tiled_interleaved<T, norm, width>,
+                    {plan.grid_x, plan.grid_y, plan.grid_z},
+                    {kForwardThreads, 1, 1}, plan.shared_bytes, op, plan.tile);
+}
+
+template <class T, Norm norm>
+void forward(const Arguments &a, const T *x, T *y) {
+  constexpr int kFull = 16 / sizeof(T);
+  const Forward<T> op{
+      shape_of(a), parameters_of(a), {x, a.x_batch_stride, a.x_row_stride}, y};
+  const ForwardSize size{a.batch,
+                         a.channels,
+                         a.pixels,
+                         op.shape.selected,
+                         op.shape.pairs,
+                         sizeof(T),
+                         sizeof(float),
+                         sizeof(PairEntry<float>),
+                         static_cast<int>(a.multiprocessors)};
+  if (a.strategy != 2) {
+    auto *kernel =
+        a.interleaved
+            ? (a.strategy == 1 ? forward_elementwise<T, true, true>
+                               : forward_elementwise<T, true, false>)
+            : (a.strategy == 1 ? forward_elementwise<T, false, true>
+                               : forward_elementwise<T, false, false>);
+    // Fewer threads than elements in every direction, so that all loops go
+    // round.
+    emulation::launch(kernel, {2, 3, 2}, {32, 2, 1}, 0, op, norm);
+  } else if (a.interleaved) {
+    tiled_interleaved<T, norm, kFull>(op, plan_interleaved(size));
+  } else {
+    const ForwardPlan plan = plan_planar(size);
+    auto *kernel = plan.width == kFull ? forward_tiled_planar<T, norm, kFull>
+                                       : forward_tiled_planar<T, norm, 1>;
+    emulation::launch(kernel, {plan.grid_x, plan.grid_y, plan.grid_z},
+                      {kForwardThreads, 1, 1}, plan.shared_bytes, op, plan.tile,
+                      plan.channels_per_block);
+  }
+}
+
+template <class T, Norm norm, bool interleaved>
+void backward(const Arguments &a, const T *x, const T *dy, T *dx, float *dgate,
+              float *dalpha, float *dweight, float *dbias) {
+  const Shape shape = shape_of(a);
+  const int64_t tiles = divide_up(a.pixels, kLanes);
+  const int64_t blocks = divide_up(a.batch * tiles, a.tiles_per_block);
+  const int64_t total = a.batch * a.selected;
+  const auto parts = static_cast<unsigned>(divide_up(total, kFinishThreads));
+  std::vector<float> selected_sums(a.batch * tiles * a.selected, NAN);
+  std::vector<float> pair_sums(blocks * 2 * shape.pairs, NAN);
+  std::vector<double> dalpha_parts(parts, NAN);
+  const Backward<T> op{shape,
+                       parameters_of(a),
+                       {x, a.x_batch_stride, a.x_row_stride},
+                       {dy, a.dy_batch_stride, a.dy_row_stride},
+                       dx,
+                       selected_sums.data(),
+                       pair_sums.data(),
+                       tiles,
+                       a.tiles_per_block};
+  const BackwardShared<float> shared(nullptr, shape.selected, shape.pairs,
+                                     shape.channels, kWarps, interleaved);
+  emulation::launch(backward_tiled<T, norm, interleaved, kWarps>,
+                    {static_cast<unsigned>(blocks), 1, 1},
+                    {kWarps * kLanes, 1, 1}, shared.bytes, op);
+  emulation::launch(finish_selected<float>, {parts, 1, 1},
+                    {kFinishThreads, 1, 1}, 0, selected_sums.data(), a.gate,
+                    a.alpha, tiles, total, shape.selected, dgate,
+                    dalpha_parts.data());
+  const auto columns =
+      static_cast<unsigned>(divide_up(2 * shape.pairs, kLanes));
+  emulation::launch(finish_pairs<float>, {columns + 1, 1, 1},
+                    {kFinishThreads, 1, 1}, 0, pair_sums.data(), blocks,
+                    shape.pairs, dalpha_parts.data(), int64_t{parts}, dweight,
+                    dbias, dalpha);
+}
+
+template <class T, class... Rest>
+void backward_by_layout(const Arguments &a, Rest... rest) {
+  if (a.norm == 0) {
+    a.interleaved ? backward<T, Norm::kNone, true>(a, rest...)
+                  : backward<T, Norm::kNone, false>(a, rest...);
+  } else {
+    a.interleaved ? backward<T, Norm::kSoftsign, true>(a, rest...)
+                  : backward<T, Norm::kSoftsign, false>(a, rest...);
+  }
+}
+
+template <class T> void forward_by_norm(const Arguments &a, const T *x, T *y) {
+  a.norm == 0 ? forward<T, Norm::kNone>(a, x, y)
+              : forward<T, Norm::kSoftsign>(a, x, y);
+}
+
+} // namespace
+
+extern "C" {
+
+void forward_float(const Arguments *a, const float *x, float *y) {
+  forward_by_norm(*a, x, y);
+}
+void forward_bfloat16(const Arguments *a, const __nv_bfloat16 *x,
+                      __nv_bfloat16 *y) {
+  forward_by_norm(*a, x, y);
+}
+void backward_float(const Arguments *a, const float *x, const float *dy,
+                    float *dx, float *dgate, float *dalpha, float *dweight,
+                    float *dbias) {
+  backward_by_layout<float>(*a, x, dy, dx, dgate, dalpha, dweight, dbias);
+}
+void backward_bfloat16(const Arguments *a, const __nv_bfloat16 *x,
+                       const __nv_bfloat16 *dy, __nv_bfloat16 *dx, float *dgate,
+                       float *dalpha, float *dweight, float *dbias) {
+  backward_by_layout<__nv_bfloat16>(*a, x, dy, dx, dgate, dalpha, dweight,
+                                    dbias);
+}
+
+} // extern "C"

@@ -1,0 +1,169 @@
+"""The CUDA kernels, run thread by thread on the CPU: every index, tile and reduction without a GPU.
+What this cannot show, races and speed, is left to tools/check_gpu.sh."""
+
+import ctypes
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from literal import assert_matches, literal, make_inputs, results
+
+HERE = Path(__file__).parent
+STRATEGIES = ("direct", "parity", "tiled")
+DTYPES = (torch.float32, torch.bfloat16)
+GUARD = 64
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("nvcc") is None or shutil.which("g++") is None,
+    reason="needs the headers of the CUDA toolkit and g++",
+)
+
+
+class Arguments(ctypes.Structure):
+    _fields_ = (
+        [
+            (name, ctypes.c_int64)
+            for name in (
+                *("batch", "channels", "pixels", "selected"),
+                *("interleaved", "strategy", "norm", "multiprocessors"),
+                *("x_batch_stride", "x_row_stride", "dy_batch_stride", "dy_row_stride"),
+                "tiles_per_block",
+            )
+        ]
+        + [(name, ctypes.c_void_p) for name in ("index", "gate", "alpha", "weight", "bias")]
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory):
+    source = tmp_path_factory.mktemp("empty") / "empty.cu"
+    source.touch()
+    dry_run = subprocess.run(
+        ["nvcc", "--dryrun", "-c", source], capture_output=True, text=True, check=True
+    )
+    include = re.search(r'INCLUDES="-I([^"]+)"', dry_run.stderr)[1]
+    library = tmp_path_factory.mktemp("emulation") / "kernels.so"
+    flags = ("-std=c++17", "-O1", "-fPIC", "-shared", "-Wno-unknown-pragmas", "-isystem", include)
+    driver = HERE / "cuda_emulation" / "driver.cpp"
+    subprocess.run(["g++", *flags, driver, "-o", library], check=True)
+    return ctypes.CDLL(str(library))
+
+
+def guarded(shape, dtype, memory_format):
+    """A tensor of NaNs, aligned to 16 bytes, between two guards."""
+    numel = torch.Size(shape).numel()
+    memory = torch.full((numel + 2 * GUARD,), torch.nan, dtype=dtype)
+    memory[:GUARD] = memory[GUARD + numel :] = 7
+    strides = torch.empty(shape).contiguous(memory_format=memory_format).stride()
+    return memory, memory.as_strided(shape, strides, GUARD)
+
+
+def check_guards(memory):
+    assert memory[:GUARD].eq(7).all()
+    assert memory[-GUARD:].eq(7).all()
+
+
+def emulate(kernels, inputs, dy, strategy="tiled", multiprocessors=2, tiles_per_block=3):
+    """The output and all gradients, by name."""
+    x = inputs.x.detach()
+    interleaved = not x.is_contiguous() and x.stride(1) == 1
+    format_ = torch.channels_last if interleaved else torch.contiguous_format
+    batch, channels, height, width = x.shape
+    selected = inputs.index.shape[1]
+    row = 3 if interleaved else 1
+    small = [inputs.index, inputs.gate, inputs.alpha, inputs.weight, inputs.bias]
+    small = [None if t is None else t.detach().contiguous() for t in small]
+    arguments = Arguments(
+        *(batch, channels, height * width, selected),
+        *(interleaved, STRATEGIES.index(strategy), inputs.norm != "none", multiprocessors),
+        *(x.stride(0), x.stride(row), dy.stride(0), dy.stride(row), tiles_per_block),
+        *(None if t is None else t.data_ptr() for t in small),
+    )
+    name = {torch.float32: "float", torch.bfloat16: "bfloat16"}[x.dtype]
+    y_memory, y = guarded(
+        (batch, channels + selected * (selected - 1) // 2, height, width), x.dtype, format_
+    )
+    dx_memory, dx = guarded(x.shape, x.dtype, format_)
+    grads = [None if t is None else torch.full_like(t, torch.nan) for t in small[1:]]
+
+    def pointer(t):
+        return ctypes.c_void_p(None if t is None else t.data_ptr())
+
+    getattr(kernels, f"forward_{name}")(ctypes.byref(arguments), pointer(x), pointer(y))
+    getattr(kernels, f"backward_{name}")(
+        ctypes.byref(arguments), pointer(x), pointer(dy), pointer(dx), *map(pointer, grads)
+    )
+    check_guards(y_memory)
+    check_guards(dx_memory)
+    named = zip(("gate", "alpha", "weight", "bias"), grads, strict=True)
+    return {"y": y, "x": dx, **{name: grad for name, grad in named if grad is not None}}
+
+
+def check(kernels, inputs, **kwargs):
+    expected = results(literal, inputs)
+    generator = torch.Generator().manual_seed(1)
+    dy = torch.randn(expected["y"].shape, generator=generator, dtype=torch.float64)
+    dy = dy.to(inputs.x.dtype)
+    if inputs.x.is_contiguous(memory_format=torch.channels_last):
+        dy = dy.contiguous(memory_format=torch.channels_last)
+    assert_matches(emulate(kernels, inputs, dy, **kwargs), expected, inputs.x.dtype)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("norm", ["softsign", "none"])
+def test_matches_literal_form(kernels, norm, strategy, dtype, channels_last):
+    inputs = make_inputs(norm=norm, dtype=dtype, channels_last=channels_last)
+    check(kernels, inputs, strategy=strategy)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batch=st.integers(1, 3),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    selected=st.integers(2, 12),
+    unselected=st.integers(0, 9),
+    dtype=st.sampled_from(DTYPES),
+    channels_last=st.booleans(),
+    strategy=st.sampled_from(STRATEGIES),
+    multiprocessors=st.sampled_from([1, 8, 132]),
+    tiles_per_block=st.integers(1, 5),
+)
+def test_any_shape(
+    kernels, selected, unselected, strategy, multiprocessors, tiles_per_block, **kwargs
+):
+    check(
+        kernels,
+        make_inputs(selected=selected, channels=selected + unselected, **kwargs),
+        strategy=strategy,
+        multiprocessors=multiprocessors,
+        tiles_per_block=tiles_per_block,
+    )
+
+
+# Whole images, images cut into tiles, and images that no vector of 16 bytes divides.
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("size", "selected"), [((7, 7), 36), ((20, 20), 32), ((19, 23), 26)])
+def test_layer_shapes(kernels, size, selected, dtype, channels_last):
+    inputs = make_inputs(1, 40, *size, selected, dtype=dtype, channels_last=channels_last)
+    check(kernels, inputs, multiprocessors=132)
+
+
+def test_many_selected(kernels):
+    check(kernels, make_inputs(1, 64, 1, 3, 64), multiprocessors=4)
+
+
+def test_slices_are_read_in_place(kernels):
+    inputs = make_inputs(2, 12, 4, 5, 6)
+    whole = torch.full((4, 30, 4, 5), torch.nan)
+    whole[::2, 9:21] = inputs.x
+    check(kernels, replace(inputs, x=whole[::2, 9:21]))

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Builds the operator for the GPU of this machine, tests it there, runs it under compute-sanitizer
+# and times it. Meant to take under 10 minutes on an H200. Needs nvcc, a CUDA build of torch 2.10 or
+# newer, pytest, hypothesis and, for the plots, matplotlib.
+#
+#     tools/check_gpu.sh [folder for logs and results]
+#
+# A step that fails is named at the end; the steps after it run all the same.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+out=$(realpath -m "${1:-docs/benchmarks}")
+mkdir -p "$out"
+export PYTHONPATH=$PWD PYTHONUNBUFFERED=1 MMHADAPTIVE_CUDA=1
+python=${PYTHON:-python3}
+failed=()
+
+step() {
+  local name=$1 limit=$2
+  shift 2
+  echo "== $name"
+  local start=$SECONDS
+  timeout "$limit" "$@" 2>&1 | tee "$out/check-$name.log" | tail -n 25
+  local status=${PIPESTATUS[0]}
+  echo "== $name: status $status after $((SECONDS - start)) s"
+  [ "$status" = 0 ] || failed+=("$name")
+}
+
+architecture=$($python -c 'import torch; print("%d.%d" % torch.cuda.get_device_capability())') ||
+  exit 1
+export TORCH_CUDA_ARCH_LIST=$architecture
+step build 150 $python setup.py -q build_ext --inplace
+step tests 150 $python -m pytest -q -p no:cacheprovider tests/ops/test_cross_hadamard.py
+
+# The sanitizer slows kernels down a hundredfold, so it gets small shapes of every kind.
+sanitized="test_matches_literal_form and cuda and cross_hadamard-"
+for tool in memcheck racecheck; do
+  step "$tool" 60 compute-sanitizer --tool "$tool" --error-exitcode 1 \
+    $python -m pytest -q -p no:cacheprovider tests/ops/test_cross_hadamard.py \
+    -k "$sanitized and dtype0 and softsign"
+done
+
+benchmark() {
+  local name=$1
+  shift
+  step "$name" 60 $python tools/benchmark_ops.py "$@" --device cuda --seconds 0.02 --out "$out"
+}
+benchmark memory-float32 memory --seconds 0.2
+benchmark memory-bfloat16 memory --dtype bfloat16
+benchmark layers-float32 layers
+benchmark layers-bfloat16 layers --dtype bfloat16 --batches 128
+benchmark sweep sweep
+benchmark model model
+
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "failed: ${failed[*]}"
+  exit 1
+fi
+echo "all steps passed"
