@@ -1,0 +1,40 @@
+# Runtime of the detection configs: hooks, logging, and what mmhadaptive registers.
+default_scope = "mmdet"
+custom_imports = dict(
+    imports=[
+        "mmhadaptive.models.backbones",
+        "mmhadaptive.models.dense_heads",
+        "mmhadaptive.engine",
+    ],
+    allow_failed_imports=False,
+)
+
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3, save_best="coco/bbox_mAP"),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+    visualization=dict(type="DetVisualizationHook"),
+)
+custom_hooks = [
+    dict(type="AdaptTemperatureHook"),
+    dict(type="EpochSeedHook"),
+    dict(type="CheckCheckpointHook"),
+    dict(type="ChannelsLastHook"),
+    dict(type="NumClassCheckHook"),
+    dict(type="CheckInvalidLossHook", interval=50, priority="VERY_LOW"),
+]
+
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+randomness = dict(seed=0, diff_rank_seed=False)
+vis_backends = [dict(type="LocalVisBackend")]
+visualizer = dict(type="DetLocalVisualizer", vis_backends=vis_backends, name="visualizer")
+log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
+log_level = "INFO"
+load_from = None
+resume = False

@@ -1,0 +1,23 @@
+"""Training and checkpoint files: importing this package registers hooks and safe file access."""
+
+from .atomic_backend import AtomicLocalBackend
+from .bfloat16_optim_wrapper import BFloat16OptimWrapper
+from .hooks import (
+    AdaptTemperatureHook,
+    ChannelsLastHook,
+    CheckCheckpointHook,
+    EpochSeedHook,
+    check_state_dict,
+)
+from .safe_checkpoint import load_checkpoint_file
+
+__all__ = [
+    "AdaptTemperatureHook",
+    "AtomicLocalBackend",
+    "BFloat16OptimWrapper",
+    "ChannelsLastHook",
+    "CheckCheckpointHook",
+    "EpochSeedHook",
+    "check_state_dict",
+    "load_checkpoint_file",
+]

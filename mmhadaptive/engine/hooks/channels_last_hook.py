@@ -1,0 +1,20 @@
+"""Feature maps with the channels of a pixel side by side in memory."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ChannelsLastHook(Hook):
+    """Run the network in the channels_last memory format.
+
+    Convolutions with weights in this format produce it, whatever the images have. It changes the
+    speed, not the result beyond rounding: depthwise convolutions on a CPU and half precision on a
+    GPU gain most.
+    """
+
+    def before_run(self, runner) -> None:
+        runner.model.to(memory_format=torch.channels_last)

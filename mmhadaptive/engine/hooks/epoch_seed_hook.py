@@ -1,0 +1,58 @@
+"""Random numbers that depend on the seed, the rank and the epoch alone."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+import numpy as np
+import torch
+from mmengine.dataset import worker_init_fn
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class EpochSeedHook(Hook):
+    """Seed every generator anew at the start of each epoch.
+
+    A run that resumes from the checkpoint of an epoch then draws the same Gumbel noise, dropout
+    and augmentations as one that was never interrupted, so on the CPU it continues bit for bit.
+    It also gives each epoch augmentations of its own: mmengine seeds the loader's workers alike
+    in every epoch.
+
+    It needs an epoch-based training loop and a loader with ``persistent_workers=False``, whose
+    workers start anew with each epoch.
+
+    Raises:
+        ValueError: The training loader keeps its workers.
+    """
+
+    # Before the hooks that may draw random numbers at the start of an epoch.
+    priority = "VERY_HIGH"
+
+    def before_train(self, runner) -> None:
+        if runner.train_dataloader.persistent_workers:
+            raise ValueError(
+                "EpochSeedHook needs train_dataloader.persistent_workers=False: workers that live "
+                "on keep random states that a resumed run cannot restore"
+            )
+
+    def before_train_epoch(self, runner) -> None:
+        sequence = np.random.SeedSequence([runner.seed, get_rank(), runner.epoch])
+        seed, worker_seed = (int(word) for word in sequence.generate_state(2))
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        loader = runner.train_dataloader
+        # A resumed run knows its seed only after the sampler was built.
+        sampler = loader.batch_sampler.sampler
+        if hasattr(sampler, "seed"):
+            sampler.seed = runner.seed
+        loader.worker_init_fn = partial(
+            worker_init_fn,
+            num_workers=loader.num_workers,
+            rank=0,
+            seed=worker_seed % 2**31,
+        )

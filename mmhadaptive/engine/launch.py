@@ -1,0 +1,71 @@
+"""What the training and test scripts have in common: arguments, config, Runner."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+
+def run_arguments(description: str) -> argparse.ArgumentParser:
+    """A parser with the arguments that mmdet's and mmpretrain's scripts share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("config", help="a config file of mmdet's or mmpretrain's form")
+    parser.add_argument("--work-dir", help="folder for logs and checkpoints")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help='entries that override the config: optim_wrapper.optimizer.lr=0.01, or key="[a,b]"',
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="job launcher",
+    )
+    # torch.distributed.launch passes it; torchrun sets the environment instead.
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the shared arguments.
+
+    ``--work-dir`` wins over the config's ``work_dir``, which wins over ``work_dirs/<config name>``.
+    """
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(f"no config at {args.config}")
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the config's Runner, on CPUs also for several processes."""
+    if cfg.launcher == "pytorch" and not torch.cuda.is_available():
+        # mmengine would select a CUDA device; a process group that exists already it leaves alone.
+        torch.distributed.init_process_group("gloo")
+        cfg.setdefault(
+            "model_wrapper_cfg",
+            dict(
+                type="MMDistributedDataParallel",
+                device_ids=None,
+                broadcast_buffers=False,
+                find_unused_parameters=cfg.get("find_unused_parameters", False),
+            ),
+        )
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)

@@ -1,0 +1,131 @@
+"""The adaptive cross-Hadamard (ACH) module, section 3 of the paper."""
+
+from __future__ import annotations
+
+import torch
+from mmcv.cnn import ConvModule, build_norm_layer
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from mmhadaptive.ops import cross_hadamard
+
+from .channel_scores import ECAScores, StaticScores
+from .dynamic_norm import DynamicNorm
+from .gumbel_top_k import gumbel_top_k, top_k
+from .temperature import TAU_MAX, AdaptiveTemperature
+
+SELECTIONS = ("eca", "static", "fixed")
+
+
+@MODELS.register_module()
+class AdaptiveCrossHadamard(BaseModule):
+    """Expand a feature map by products of adaptively chosen channels.
+
+    With ``X`` the input after a 1x1 convolution and batch normalisation, ``k`` channels are
+    chosen for each sample by their scores, ``Z_s = gate_s * X[index_s]``, and the output is ``X``
+    followed by ``norm(Z_i * Z_j)`` for all ``i < j``, at position ``i(2k-i-1)/2 + (j-i-1)``. A
+    product channel thus means "rank i times rank j". The mapping matrix of eqs. 8-10 reduces to
+    this gather, since its forward value is one-hot.
+
+    In training the choice is a Gumbel top-k at temperature ``tau`` with a straight-through
+    gradient; let :func:`~mmhadaptive.layers.adapt_temperature` or the hook
+    ``AdaptTemperatureHook`` adapt ``tau``. In inference it is the plain top-k.
+
+    Args:
+        in_channels: Number ``C`` of input channels.
+        num_selected: Number ``k`` of chosen channels, 2 to ``C``.
+        pointwise: Whether the 1x1 convolution and its normalisation precede the choice.
+        selection: Where the scores come from: ``'eca'`` (from the input), ``'static'`` (learned,
+            independent of the input), or ``'fixed'`` (no choice: the first ``k`` channels).
+        eca_kernel_size: Width of the ECA convolution over channels.
+        tau: Initial temperature, 0.01 to 4.
+        tau_rate: Relative step of the temperature.
+        norm_cfg: Normalisation after the 1x1 convolution.
+        product_norm_cfg: Normalisation of the products: a registered :class:`DynamicNorm`
+            (``DySoft``, ``DySig``, ``DyAlge``), any layer that mmcv's ``build_norm_layer`` knows
+            (``BN``), or None.
+        init_cfg: Initialization of the weights.
+
+    Shapes:
+        ``(N, C, H, W)`` to ``(N, out_channels, H, W)`` with ``out_channels = C + k(k-1)/2``.
+
+    Raises:
+        ValueError: An argument is out of its range; the message names it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_selected: int,
+        pointwise: bool = True,
+        selection: str = "eca",
+        eca_kernel_size: int = 5,
+        tau: float = TAU_MAX,
+        tau_rate: float = 0.01,
+        norm_cfg: dict | None = dict(type="BN"),
+        product_norm_cfg: dict | None = dict(type="DySoft"),
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not 2 <= num_selected <= in_channels:
+            raise ValueError(
+                f"num_selected must be between 2 and in_channels={in_channels}, got {num_selected}"
+            )
+        if selection not in SELECTIONS:
+            raise ValueError(f"selection must be one of {SELECTIONS}, got {selection!r}")
+        num_products = num_selected * (num_selected - 1) // 2
+        self.in_channels = in_channels
+        self.num_selected = num_selected
+        self.out_channels = in_channels + num_products
+        self.pointwise = (
+            ConvModule(in_channels, in_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+            if pointwise
+            else nn.Identity()
+        )
+        if selection != "fixed":
+            self.scores = (
+                ECAScores(eca_kernel_size) if selection == "eca" else StaticScores(in_channels)
+            )
+            self.temperature = AdaptiveTemperature(tau, tau_rate)
+        self.selection = selection
+        self.product_norm = self._build_product_norm(product_norm_cfg, num_products)
+
+    @staticmethod
+    def _build_product_norm(cfg: dict | None, num_products: int) -> nn.Module | None:
+        if cfg is None:
+            return None
+        layer_type = MODELS.get(cfg["type"])
+        if isinstance(layer_type, type) and issubclass(layer_type, DynamicNorm):
+            return MODELS.build(dict(cfg, num_features=num_products))
+        return build_norm_layer(cfg, num_products)[1]
+
+    def select(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Choose channels of ``x`` (N, C, H, W): ``index`` and ``gate``, both (N, k), by rank."""
+        if self.selection == "fixed":
+            index = torch.arange(self.num_selected, device=x.device).expand(x.shape[0], -1)
+            return index, x.new_ones(index.shape)
+        scores = self.scores(x)
+        if self.training:
+            return gumbel_top_k(scores, self.num_selected, self.temperature.tau)
+        return top_k(scores, self.num_selected)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pointwise(x)
+        index, gate = self.select(x)
+        norm = self.product_norm
+        if isinstance(norm, DynamicNorm):
+            return cross_hadamard(
+                x, index, gate, norm.alpha, norm.weight, norm.bias, norm=norm.function
+            )
+        y = cross_hadamard(x, index, gate, None, None, None, norm="none")
+        if norm is None:
+            return y
+        x, products = y.split([self.in_channels, self.out_channels - self.in_channels], dim=1)
+        return torch.cat([x, norm(products)], dim=1)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_channels={self.in_channels}, num_selected={self.num_selected}, "
+            f"out_channels={self.out_channels}, selection={self.selection!r}"
+        )

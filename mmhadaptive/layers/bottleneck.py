@@ -1,0 +1,109 @@
+"""Adaptive bottleneck: expansion, depthwise convolution, projection (section A.3)."""
+
+from __future__ import annotations
+
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+
+@MODELS.register_module()
+class GhostExpansion(BaseModule):
+    """Ghost expansion of ratio 2: half of the output by a 1x1, half by a cheap 3x3 depthwise.
+
+    Args:
+        in_channels: Number of input channels.
+        out_channels: Number of output channels; even.
+        norm_cfg: Normalisation of both halves.
+        act_cfg: Activation of the first half; the second has none.
+        init_cfg: Initialization of the weights.
+
+    Shapes:
+        ``(N, in_channels, H, W)`` to ``(N, out_channels, H, W)``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm_cfg: dict = dict(type="BN"),
+        act_cfg: dict = dict(type="HSwish"),
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if out_channels % 2:
+            raise ValueError(f"out_channels must be even, got {out_channels}")
+        self.out_channels = out_channels
+        half = out_channels // 2
+        self.primary = ConvModule(in_channels, half, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.cheap = ConvModule(
+            half, half, 3, padding=1, groups=half, norm_cfg=norm_cfg, act_cfg=None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.primary(x)
+        return torch.cat([x, self.cheap(x)], dim=1)
+
+
+@MODELS.register_module()
+class AdaptiveBottleneck(BaseModule):
+    """Expansion, depthwise ``kernel_size`` + BN + activation, 1x1 projection + BN, residual.
+
+    Args:
+        expansion: Config of the layer that widens the input; built with ``in_channels`` and
+            ``norm_cfg``, it must have an attribute ``out_channels``.
+        in_channels: Number of input channels.
+        out_channels: Number of output channels. The residual is added where the stride is 1 and
+            both numbers agree.
+        kernel_size: Size of the depthwise convolution. An even size takes no padding, an odd one
+            keeps the size.
+        stride: Stride of the depthwise convolution.
+        with_cp: Whether to trade computation for memory by recomputing the block in backward.
+        norm_cfg: Normalisation of every convolution.
+        act_cfg: Activation after the depthwise convolution.
+        init_cfg: Initialization of the weights.
+
+    Shapes:
+        ``(N, in_channels, H, W)`` to ``(N, out_channels, H // stride, W // stride)``.
+    """
+
+    def __init__(
+        self,
+        expansion: dict,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        with_cp: bool = False,
+        norm_cfg: dict = dict(type="BN"),
+        act_cfg: dict = dict(type="HSwish"),
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.with_cp = with_cp
+        self.with_residual = stride == 1 and in_channels == out_channels
+        self.expand = MODELS.build(dict(expansion, in_channels=in_channels, norm_cfg=norm_cfg))
+        width = self.expand.out_channels
+        self.depthwise = ConvModule(
+            width,
+            width,
+            kernel_size,
+            stride=stride,
+            padding=(kernel_size - 1) // 2,
+            groups=width,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+        )
+        self.project = ConvModule(width, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.with_residual else y
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.with_cp and x.requires_grad:
+            return checkpoint(self._forward, x, use_reentrant=False)
+        return self._forward(x)

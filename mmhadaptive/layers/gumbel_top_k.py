@@ -1,0 +1,42 @@
+"""Gumbel top-k choice of channels with a straight-through gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gumbel_top_k(scores: Tensor, num_selected: int, tau: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Draw ``num_selected`` channels of each sample without replacement.
+
+    With ``M = softmax((scores + g) / tau)`` and Gumbel noise ``g``, the chosen channels are the
+    top-k of ``M``. The gate is the straight-through estimator ``hard - M.detach() + M`` at the
+    chosen channels: its value is exactly 1 and its gradient is that of ``M``.
+
+    Args:
+        scores: Logits of shape ``(N, C)``.
+        num_selected: Number ``k`` of channels to choose, at most ``C``.
+        tau: Temperature; a scalar or a tensor of one element.
+
+    Returns:
+        ``index`` of shape ``(N, k)``, int64, in order of rank, and ``gate`` of shape ``(N, k)``,
+        float32 or the dtype of ``scores`` where that is wider.
+    """
+    scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    draws = torch.empty_like(scores, memory_format=torch.contiguous_format).exponential_()
+    # A draw of exactly zero would make the noise infinite and the softmax NaN.
+    noise = -draws.clamp_min(torch.finfo(draws.dtype).tiny).log()
+    soft = torch.softmax((scores + noise) / tau, dim=1)
+    soft, index = soft.topk(num_selected, dim=1)
+    # Written so that the two soft terms cancel without rounding.
+    gate = 1 + (soft - soft.detach())
+    return index, gate
+
+
+def top_k(scores: Tensor, num_selected: int) -> tuple[Tensor, Tensor]:
+    """The choice at inference: the channels of the highest scores, without noise.
+
+    Shapes and dtypes are those of :func:`gumbel_top_k`; the gate carries no gradient.
+    """
+    index = scores.topk(num_selected, dim=1).indices
+    return index, scores.new_ones(index.shape)

@@ -1,0 +1,5 @@
+"""Detection heads, registered in mmdet's MODELS."""
+
+from .focal_ssd_head import FocalSSDHead
+
+__all__ = ["FocalSSDHead"]

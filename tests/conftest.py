@@ -1,0 +1,85 @@
+"""Data and tools that several test files use."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real data at {SHARED}")
+    return SHARED
+
+
+def run(command, check=True, **environment):
+    """Run a command in the root of the checkout; returns the finished process."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    if check and result.returncode:
+        raise AssertionError(f"{command} failed:\n{result.stdout}\n{result.stderr}")
+    return result
+
+
+@pytest.fixture(scope="session")
+def run_tool():
+    """Run one of the Python tools as a user would."""
+    return lambda script, *arguments, check=True: run(
+        [sys.executable, f"tools/{script}", *arguments], check
+    )
+
+
+@pytest.fixture(scope="session")
+def run_dist():
+    """Run one of the scripts for several processes, on one thread each."""
+    port = str(20_000 + os.getpid() % 20_000)
+    return lambda script, *arguments: run(
+        [f"tools/{script}", *arguments], PYTHON=sys.executable, PORT=port, OMP_NUM_THREADS="1"
+    )
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory, run_tool):
+    """A small set of the demo's images: 24 to train on, 8 to validate."""
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    run_tool("make_digits.py", "--out", folder, "--train", 24, "--val", 8, "--size", 64)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_config(digits):
+    """The demo's config for the small set, at 64x64, for one epoch; it keeps every score."""
+    path = digits.parent / "digits.py"
+    path.write_text(
+        f"""
+_base_ = {str(ROOT / "configs" / "ssd_hadaptive_s_digits.py")!r}
+data_root = {f"{digits}/"!r}
+model = dict(test_cfg=dict(score_thr=0.0, max_per_img=5))
+train_pipeline = _base_.train_pipeline
+train_pipeline[-2].scale = (64, 64)
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = (64, 64)
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + "annotations/val.json")
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1, val_interval=1)
+default_hooks = dict(logger=dict(interval=1))
+custom_hooks = _base_.custom_hooks
+custom_hooks[0].log_interval = 1
+"""
+    )
+    return path

@@ -1,0 +1,223 @@
+"""Training with mmengine's Runner: temperature, mixed precision, averaging, several processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS
+from torch import nn
+
+from mmhadaptive.engine import load_checkpoint_file
+from mmhadaptive.engine.launch import build_runner
+from mmhadaptive.layers import AdaptiveCrossHadamard
+
+from ..conftest import ROOT
+
+
+@MODELS.register_module()
+class Toy(BaseModel):
+    """Regress the mean of an image through one ACH layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 1)
+        self.ach = AdaptiveCrossHadamard(8, 4, tau=2.0)
+        self.out = nn.Conv2d(14, 1, 1)
+
+    def forward(self, inputs, target, mode):
+        prediction = self.out(self.ach(self.stem(inputs))).mean((1, 2, 3))
+        assert mode == "loss"
+        self.dtype = prediction.dtype
+        return dict(loss=(prediction.float() - target).square().mean())
+
+
+@DATASETS.register_module()
+class Images(torch.utils.data.Dataset):
+    def __len__(self):
+        return 16
+
+    def __getitem__(self, i):
+        image = torch.randn(3, 6, 6, generator=torch.Generator().manual_seed(i))
+        return dict(inputs=image, target=image.mean())
+
+
+def toy_runner(work_dir, name, max_epochs=2, hooks=(), **options):
+    cfg = dict(
+        model=dict(type="Toy"),
+        work_dir=str(work_dir),
+        train_dataloader=dict(
+            batch_size=4,
+            num_workers=0,
+            persistent_workers=False,
+            dataset=dict(type="Images"),
+            sampler=dict(type="DefaultSampler", shuffle=True),
+            collate_fn=dict(type="default_collate"),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=max_epochs),
+        optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.05)),
+        custom_hooks=[dict(type="AdaptTemperatureHook"), dict(type="EpochSeedHook"), *hooks],
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=1)),
+        randomness=dict(seed=3),
+        experiment_name=name,
+        log_level="ERROR",
+        launcher="none",
+    )
+    cfg.update(options)
+    return build_runner(Config(cfg))
+
+
+def history(model):
+    return [model.ach.temperature.tau.item(), model.ach.temperature.last_norm.item()]
+
+
+@pytest.mark.parametrize("wrapper", ["OptimWrapper", "BFloat16OptimWrapper"])
+@pytest.mark.parametrize("accumulative_counts", [1, 2])
+def test_temperature_moves(tmp_path, wrapper, accumulative_counts):
+    runner = toy_runner(
+        tmp_path,
+        f"{wrapper}{accumulative_counts}",
+        optim_wrapper=dict(
+            type=wrapper,
+            optimizer=dict(type="SGD", lr=0.05),
+            accumulative_counts=accumulative_counts,
+        ),
+    )
+    model = runner.train()
+    tau, norm = history(model)
+    assert norm > 0
+    # One step of 1 % up or down for each optimizer step but the first.
+    steps = 8 // accumulative_counts - 1
+    reachable = [2.0 * 1.01**up * 0.99 ** (steps - up) for up in range(steps + 1)]
+    assert min(abs(tau - value) for value in reachable) < 1e-5
+    assert model.dtype == (torch.float32 if wrapper == "OptimWrapper" else torch.bfloat16)
+
+
+def test_averaging_does_not_disturb_the_temperature(tmp_path):
+    plain = toy_runner(tmp_path / "a", "plain").train()
+    runner = toy_runner(tmp_path / "b", "averaged", hooks=[dict(type="EMAHook")])
+    averaged = runner.train()
+    assert history(averaged) == history(plain)
+    resumed = toy_runner(
+        tmp_path / "b",
+        "averaged again",
+        max_epochs=3,
+        hooks=[dict(type="EMAHook")],
+        resume=True,
+    ).train()
+    straight = toy_runner(
+        tmp_path / "c", "straight", max_epochs=3, hooks=[dict(type="EMAHook")]
+    ).train()
+    assert history(resumed) == history(straight)
+    for a, b in zip(resumed.state_dict().values(), straight.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_epochs_draw_different_numbers_that_the_seed_decides(tmp_path):
+    draws = {}
+    for name in ("first", "second"):
+        runner = toy_runner(tmp_path / name, name, max_epochs=1)
+        hook = next(h for h in runner.hooks if type(h).__name__ == "EpochSeedHook")
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        draws[name] = []
+        for epoch in range(2):
+            runner.train_loop._epoch = epoch
+            hook.before_train_epoch(runner)
+            draws[name].append(torch.rand(1).item())
+    assert draws["first"] == draws["second"]
+    assert draws["first"][0] != draws["first"][1]
+
+
+def test_persistent_workers_are_refused(tmp_path):
+    runner = toy_runner(tmp_path, "persistent")
+    runner._train_dataloader.update(num_workers=1, persistent_workers=True)
+    with pytest.raises(ValueError, match="persistent_workers=False"):
+        runner.train()
+
+
+def train_as_rank(rank, work_dir, port):
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE="2",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+    )
+    torch.set_num_threads(1)
+    runner = toy_runner(work_dir, "two ranks", launcher="pytorch")
+    drawn = []
+    forward = Toy.forward
+
+    def spy(self, inputs, target, mode):
+        loss = forward(self, inputs, target, mode)
+        drawn.append(loss["loss"].item())
+        return loss
+
+    Toy.forward = spy
+    model = runner.train()
+    module = getattr(model, "module", model)
+    (work_dir / f"rank{rank}.json").write_text(json.dumps([history(module), drawn]))
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_keep_equal_temperatures(tmp_path):
+    port = 20_000 + os.getpid() % 20_000
+    mp.spawn(train_as_rank, (tmp_path, port), nprocs=2)
+    (first, losses), (second, other_losses) = (
+        json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)
+    )
+    assert first == second
+    assert first[0] != 2.0
+    # Each rank saw other images, so equal temperatures come from the averaged gradients.
+    assert losses != other_losses
+
+
+def losses_by_step(work_dir):
+    """Loss and tau of every logged step; a later run's entry replaces an earlier one's."""
+    found = {}
+    for path in sorted(work_dir.glob("*/vis_data/scalars.json")):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if "loss" in entry:
+                found[entry["step"]] = (entry["loss"], entry["tau"])
+    return found
+
+
+def test_resume_after_a_kill_continues_bit_for_bit(tmp_path, run_tool, digits_config):
+    # A window of one step, to compare single losses.
+    options = ["train_cfg.max_epochs=3", "train_cfg.val_interval=9", "log_processor.window_size=1"]
+    arguments = [str(digits_config), "--cfg-options", *options]
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    run_tool("train.py", *arguments, "--work-dir", straight)
+
+    process = subprocess.Popen(
+        [sys.executable, "tools/train.py", *arguments, "--work-dir", str(killed)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 240
+    while not (killed / "last_checkpoint").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (killed / "epoch_1.pth").exists()
+    assert not (killed / "epoch_3.pth").exists(), "killed too late to test anything"
+    run_tool("train.py", *arguments, "--work-dir", killed, "--resume")
+
+    expected, actual = losses_by_step(straight), losses_by_step(killed)
+    assert len(expected) == 9
+    assert actual == expected
+    a, b = (
+        load_checkpoint_file(folder / "epoch_3.pth")["state_dict"] for folder in (straight, killed)
+    )
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert any(key.endswith("temperature.tau") for key in a)

@@ -1,0 +1,175 @@
+"""Hadaptive-Net: published sizes, outputs, options."""
+
+import pytest
+import torch
+from mmpretrain.registry import MODELS as CLS_MODELS
+from torch import nn
+
+from mmhadaptive.layers import AdaptiveCrossHadamard
+from mmhadaptive.models import HadaptiveNet
+
+# Table 7 of the paper: millions of parameters for 100 classes, millions of MACs at 224.
+TABLE_7 = {"s": (2.102, 131.1), "m": (3.095, 339.1), "l": (6.108, 669.8)}
+TINY = [
+    [("conv", 8, 2, 2, None)],
+    [("conv", 12, 2, 2, None), ("conv", 8, 1, 1, "HSwish")],
+    [("ghost", 16, 2, 2, 2), ("ach", 16, 4, 3)],
+]
+
+
+def classifier(arch):
+    return CLS_MODELS.build(
+        dict(
+            type="ImageClassifier",
+            _scope_="mmpretrain",
+            backbone=dict(type="HadaptiveNet", arch=arch),
+            neck=dict(type="GlobalAveragePooling"),
+            head=dict(
+                type="StackedLinearClsHead",
+                num_classes=100,
+                in_channels=960,
+                mid_channels=[1280],
+                dropout_rate=0.3,
+                act_cfg=dict(type="HSwish"),
+                loss=dict(type="CrossEntropyLoss"),
+            ),
+        )
+    ).eval()
+
+
+def count_macs(model, image):
+    """Multiply-accumulates of convolutions and linear layers, and one for each product."""
+    total = 0
+
+    def count(module, inputs, output):
+        nonlocal total
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            total += output.numel() * module.weight[0].numel()
+        elif isinstance(module, AdaptiveCrossHadamard):
+            total += (module.out_channels - module.in_channels) * output[0, 0].numel()
+
+    handles = [module.register_forward_hook(count) for module in model.modules()]
+    with torch.no_grad():
+        model(image)
+    for handle in handles:
+        handle.remove()
+    return total
+
+
+@pytest.mark.parametrize("arch", TABLE_7)
+def test_table_7(arch):
+    model = classifier(arch)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    macs = count_macs(model, torch.zeros(1, 3, 224, 224))
+    assert parameters / 1e6 == pytest.approx(TABLE_7[arch][0], rel=0.005)
+    assert macs / 1e6 == pytest.approx(TABLE_7[arch][1], rel=0.005)
+
+
+@pytest.mark.parametrize(("arch", "last"), [("s", 4), ("m", 4), ("l", 5)])
+def test_outputs_by_stride(arch, last):
+    model = HadaptiveNet(arch, out_indices=range(last + 2)).eval()
+    with torch.no_grad():
+        outputs = model(torch.randn(1, 3, 128, 192))
+    for i, (output, channels) in enumerate(zip(outputs, model.out_channels, strict=True)):
+        stride = 2 ** (min(i, last) + 1)
+        assert output.shape == (1, channels, 128 // stride, 192 // stride)
+    assert outputs[-1].shape[1] == 960
+
+
+def test_unused_stages_are_not_built():
+    model = HadaptiveNet("s", out_indices=(2, 3))
+    assert len(model.stages) == 4
+    sum(output.sum() for output in model(torch.randn(2, 3, 32, 32))).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("size", [(33, 47), (63, 32), (101, 99)])
+def test_sizes_that_strides_do_not_divide(size):
+    model = HadaptiveNet("s", out_indices=(2, 3, 4)).eval()
+    outputs = model(torch.randn(1, 3, *size))
+    for i, output in zip((2, 3, 4), outputs, strict=True):
+        assert output.shape[2:] == (size[0] // 2 ** (i + 1), size[1] // 2 ** (i + 1))
+
+
+def test_too_small_an_input():
+    with pytest.raises(ValueError, match="31x64 is smaller than the stride 32"):
+        HadaptiveNet("s")(torch.randn(1, 3, 31, 64))
+
+
+def test_custom_table_and_ach_options():
+    model = HadaptiveNet(TINY, out_indices=(1, 2), ach_cfg=dict(selection="static", tau=1.0))
+    layers = [m for m in model.modules() if isinstance(m, AdaptiveCrossHadamard)]
+    assert [(layer.selection, layer.temperature.tau.item()) for layer in layers] == [("static", 1)]
+    assert [tuple(y.shape) for y in model(torch.randn(2, 3, 16, 16))] == [
+        (2, 8, 4, 4),
+        (2, 16, 2, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(arch="xl"), "arch must be one of"),
+        (dict(out_indices=(7,)), "out_indices must ascend"),
+        (dict(out_indices=(3, 2)), "out_indices must ascend"),
+        (dict(out_indices=()), "out_indices must ascend"),
+        (dict(frozen_stages=5), "frozen_stages must be in"),
+        (dict(arch=[[("dense", 8, 2, 2)]]), "conv, ghost or ach"),
+        (dict(arch=[[("conv", 8, 2, 2, None), ("ach", 8, 9, 3)]]), "num_selected .*got 9"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        HadaptiveNet(**arguments)
+
+
+def test_frozen_stages_do_not_train():
+    model = HadaptiveNet(TINY, out_indices=(0, 2), frozen_stages=2)
+    model.train()
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert not any(
+        module.training for module in model.stages.modules() if module is not model.stages
+    )
+    x = torch.randn(2, 3, 16, 16)
+    assert torch.equal(model(x)[1], model(x)[1])
+    model = HadaptiveNet(TINY, out_indices=(2,), frozen_stages=0).train()
+    assert not model.stages[0].training
+    assert model.stages[1].training
+
+
+def test_norm_eval_keeps_running_statistics():
+    model = HadaptiveNet(TINY, norm_eval=True).train()
+    before = {k: v.clone() for k, v in model.state_dict().items() if "running" in k}
+    model(torch.randn(4, 3, 16, 16))
+    for key, value in before.items():
+        assert torch.equal(model.state_dict()[key], value), key
+
+
+def test_checkpointing_gives_the_same_gradients():
+    torch.manual_seed(0)
+    plain = HadaptiveNet(TINY)
+    recomputed = HadaptiveNet(TINY, with_cp=True)
+    recomputed.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, 16, 16)
+    gradients = []
+    for model in (plain, recomputed):
+        torch.manual_seed(1)
+        model(x)[0].square().sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_init_weights_keeps_the_normalisation_of_products():
+    model = HadaptiveNet(TINY)
+    model.init_weights()
+    norm = next(m for m in model.modules() if isinstance(m, AdaptiveCrossHadamard)).product_norm
+    assert norm.alpha.item() == 0.5
+    assert torch.equal(norm.weight, torch.ones_like(norm.weight))
+
+
+def test_classifier_trains_and_predicts():
+    model = classifier("s").train()
+    loss = model.head(model.extract_feat(torch.randn(2, 3, 32, 32))).sum()
+    loss.backward()
+    assert model.backbone.stages[0][0].conv.weight.grad.abs().sum() > 0

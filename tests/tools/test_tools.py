@@ -1,0 +1,188 @@
+"""The command-line tools, run as a user runs them."""
+
+import json
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from ..conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, run_tool, digits_config):
+    """A work dir with one epoch of training on the small set."""
+    work_dir = tmp_path_factory.mktemp("work_dirs") / "digits"
+    run_tool("train.py", digits_config, "--work-dir", work_dir, "--amp")
+    return work_dir
+
+
+def test_digits_depend_on_the_seed_alone(digits, tmp_path, run_tool):
+    again = tmp_path / "again"
+    arguments = ["--train", 24, "--val", 8, "--size", 64]
+    run_tool("make_digits.py", "--out", again, *arguments)
+    for path in digits.rglob("*.*"):
+        assert path.read_bytes() == (again / path.relative_to(digits)).read_bytes(), path
+    other = tmp_path / "other"
+    run_tool("make_digits.py", "--out", other, *arguments, "--seed", 1)
+    assert (other / "train" / "00001.png").read_bytes() != (
+        digits / "train" / "00001.png"
+    ).read_bytes()
+
+
+def test_digits_are_a_sound_coco_set(digits):
+    for split, count in (("train", 24), ("val", 8)):
+        coco = COCO(str(digits / "annotations" / f"{split}.json"))
+        assert len(coco.imgs) == count
+        assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == list(
+            "0123456789"
+        )
+        for annotation in coco.anns.values():
+            x, y, w, h = annotation["bbox"]
+            image = coco.imgs[annotation["image_id"]]
+            assert w > 0
+            assert h > 0
+            assert x >= 0
+            assert y >= 0
+            assert x + w <= image["width"]
+            assert y + h <= image["height"]
+        pixels = cv2.imread(str(digits / split / "00001.png"))
+        assert pixels.shape == (64, 64, 3)
+
+
+def test_training_and_held_out_digits_are_disjoint():
+    import sys
+
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        from make_digits import split_digits
+    finally:
+        sys.path.pop(0)
+    train, val = split_digits(np.random.default_rng(0), 1797)
+    assert len(train) + len(val) == 1797
+    assert not set(train) & set(val)
+
+
+def test_existing_digits_are_kept(digits, run_tool):
+    result = run_tool("make_digits.py", "--out", digits, check=False)
+    assert result.returncode != 0
+    assert f"{digits} exists" in result.stderr
+
+
+def test_mixed_precision_training_left_a_checkpoint(trained):
+    assert (trained / "epoch_1.pth").exists()
+    config = (trained / "digits.py").read_text()
+    assert "BFloat16OptimWrapper" in config
+
+
+def test_test_writes_metrics_predictions_and_pictures(trained, run_tool, tmp_path, digits_config):
+    result = run_tool(
+        "test.py",
+        *(digits_config, trained / "epoch_1.pth", "--work-dir", tmp_path / "work"),
+        *("--out", tmp_path / "predictions.pkl", "--show-dir", "pictures"),
+    )
+    assert "bbox_mAP_50" in result.stdout + result.stderr
+    predictions = pickle.loads((tmp_path / "predictions.pkl").read_bytes())
+    assert len(predictions) == 8
+    assert len(list((tmp_path / "work").rglob("pictures/*.png"))) == 8
+
+
+def test_another_network_is_refused(trained, run_tool, tmp_path, digits_config):
+    config = tmp_path / "medium.py"
+    config.write_text(
+        f"""
+_base_ = {str(digits_config)!r}
+model = dict(
+    backbone=dict(arch="m"),
+    neck=dict(in_channels=(80, 128, 192), out_channels=(80, 128, 192, 128, 128)),
+    bbox_head=dict(in_channels=(80, 128, 192, 128, 128)),
+)
+"""
+    )
+    checkpoint = trained / "epoch_1.pth"
+    for arguments in (
+        ["test.py", config, checkpoint],
+        ["train.py", config, "--resume", checkpoint],
+    ):
+        result = run_tool(*arguments, "--work-dir", tmp_path / "work", check=False)
+        assert result.returncode != 0
+        assert f"{checkpoint} is a checkpoint of another network" in result.stderr
+        assert "backbone.stages." in result.stderr
+    assert not list((tmp_path / "work").glob("*.pth"))
+
+
+def test_infer_on_a_folder(trained, run_tool, tmp_path, digits, digits_config):
+    out = tmp_path / "out"
+    run_tool(
+        "infer.py",
+        *(digits / "val", digits_config, trained / "epoch_1.pth", "--device", "cpu"),
+        *("--out-dir", out, "--score-thr", "0.001", "--contact-sheet", tmp_path / "sheet.png"),
+    )
+    coco = COCO(str(out / "predictions.json"))
+    assert len(coco.imgs) == 8
+    assert {image["file_name"] for image in coco.imgs.values()} == {
+        path.name for path in (out / "vis").iterdir()
+    }
+    assert len(coco.anns) > 0
+    for annotation in coco.anns.values():
+        assert annotation["score"] >= 0.001
+        assert 1 <= annotation["category_id"] <= 10
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (512, 6 * 256, 3)
+    coco.loadRes([dict(annotation) for annotation in coco.anns.values()])
+
+
+def test_infer_names_what_is_wrong(trained, run_tool, tmp_path, digits, digits_config):
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    cases = {
+        (tmp_path / "broken.png", digits_config): "broken.png does not decode",
+        (tmp_path / "missing.png", digits_config): "no image or folder at",
+        (digits / "val", "configs/ssd_hadaptive_s_coco.py"): "another network",
+    }
+    for (image, config), message in cases.items():
+        result = run_tool(
+            *("infer.py", image, config, trained / "epoch_1.pth", "--out-dir", tmp_path / "out"),
+            check=False,
+        )
+        assert result.returncode != 0
+        assert message in result.stderr, result.stderr
+    assert not (tmp_path / "out" / "predictions.json").exists()
+
+
+def test_detinferencer_takes_the_config_and_the_checkpoint(trained, digits, digits_config):
+    from mmdet.apis import DetInferencer
+
+    inferencer = DetInferencer(
+        str(digits_config), str(trained / "epoch_1.pth"), device="cpu", show_progress=False
+    )
+    result = inferencer(str(digits / "val" / "00001.png"))
+    assert set(result["predictions"][0]) == {"labels", "scores", "bboxes"}
+
+
+def test_dist_scripts_with_two_gloo_processes(run_dist, tmp_path, digits_config, trained):
+    run_dist("dist_train.sh", digits_config, 2, "--work-dir", tmp_path)
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert "Distributed training: True" in log
+    scalars = next(tmp_path.glob("*/vis_data/scalars.json")).read_text().splitlines()
+    # 24 images in batches of 8 are 3 steps for one rank; each of two ranks takes 1.
+    assert sum("loss_cls" in json.loads(line) for line in scalars) == 1
+    out = tmp_path / "test"
+    run_dist(
+        "dist_test.sh",
+        *(digits_config, tmp_path / "epoch_1.pth", 2, "--work-dir", out),
+        *("--record", out / "record.json"),
+    )
+    record = json.loads((out / "record.json").read_text())
+    assert record["versions"]["torch"]
+    metrics = record["metrics"]
+    assert 0 <= metrics["coco/bbox_mAP_50"] <= 1
+
+
+def test_missing_config_and_unscalable_learning_rate(run_tool, tmp_path):
+    result = run_tool("train.py", "configs/nothing.py", check=False)
+    assert "no config at configs/nothing.py" in result.stderr
+    config = tmp_path / "plain.py"
+    config.write_text("optim_wrapper = dict()")
+    result = run_tool("train.py", config, "--auto-scale-lr", "--work-dir", tmp_path, check=False)
+    assert "has no auto_scale_lr.base_batch_size" in result.stderr

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Test on several GPUs, or with several processes on a CPU:
+#   tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of tools/test.py]
+# NNODES, NODE_RANK, MASTER_ADDR and PORT describe more machines than one.
+set -euo pipefail
+CONFIG=$1
+CHECKPOINT=$2
+PROCESSES=$3
+
+exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
+    --nproc_per_node="$PROCESSES" \
+    "$(dirname "$0")/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"

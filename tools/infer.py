@@ -1,0 +1,135 @@
+"""Detect objects in images: annotated pictures and a COCO-format JSON.
+
+OUT_DIR/vis holds the pictures, OUT_DIR/predictions.json the keys ``images``, ``categories`` and
+``annotations`` with ``image_id``, ``category_id`` (1 for the first class of the data set), ``bbox``
+(x, y, width, height in pixels) and ``score``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import mmcv
+import mmengine
+import numpy as np
+from mmdet.apis import DetInferencer
+from rich.progress import track
+
+from mmhadaptive.engine import check_state_dict, load_checkpoint_file
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+BATCH_SIZE = 8
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("input", type=Path, help="an image, or a folder of images")
+    parser.add_argument("config", help="the detector's config")
+    parser.add_argument("checkpoint", help="the detector's checkpoint")
+    parser.add_argument("--out-dir", type=Path, default=Path("outputs"), help="(%(default)s)")
+    parser.add_argument("--score-thr", type=float, default=0.3, help="lowest score (%(default)s)")
+    parser.add_argument("--device", help="cpu, cuda:0, ...; default: a GPU if there is one")
+    parser.add_argument("--limit", type=int, help="use the first images only")
+    parser.add_argument(
+        "--contact-sheet",
+        type=Path,
+        metavar="FILE.png",
+        help="also draw the first 24 annotated pictures side by side",
+    )
+    return parser.parse_args()
+
+
+def find_images(path: Path) -> list[Path]:
+    """The image at ``path``, or the images in the folder ``path``, sorted by name."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FileNotFoundError(f"no image or folder at {path}")
+    images = sorted(each for each in path.iterdir() if each.suffix.lower() in EXTENSIONS)
+    if not images:
+        raise FileNotFoundError(f"no image in {path}; looked for {', '.join(EXTENSIONS)}")
+    return images
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Decode an image to (H, W, 3), BGR."""
+    image = mmcv.imread(str(path))
+    if image is None:
+        raise ValueError(f"{path} does not decode as an image")
+    return image
+
+
+def draw_contact_sheet(pictures: list[np.ndarray], columns: int = 6, cell: int = 256) -> np.ndarray:
+    """Pictures (H, W, 3) scaled into a grid of square cells."""
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * cell, min(columns, len(pictures)) * cell, 3), 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        scaled = mmcv.imrescale(picture, (cell - 8, cell - 8))
+        y, x = (i // columns) * cell + 4, (i % columns) * cell + 4
+        sheet[y : y + scaled.shape[0], x : x + scaled.shape[1]] = scaled
+    return sheet
+
+
+def main() -> None:
+    args = parse_args()
+    paths = find_images(args.input)[: args.limit]
+    inferencer = DetInferencer(
+        args.config, args.checkpoint, device=args.device, show_progress=False
+    )
+    checkpoint = load_checkpoint_file(args.checkpoint, map_location="cpu")
+    check_state_dict(
+        inferencer.model,
+        checkpoint.get("state_dict", checkpoint),
+        args.checkpoint,
+        partial=False,
+    )
+
+    classes = inferencer.model.dataset_meta["classes"]
+    categories = [dict(id=i + 1, name=name) for i, name in enumerate(classes)]
+    images, annotations, sheet = [], [], []
+    batches = [paths[i : i + BATCH_SIZE] for i in range(0, len(paths), BATCH_SIZE)]
+    for batch in track(batches, "Detecting"):
+        arrays = [read_image(path) for path in batch]
+        result = inferencer(
+            arrays, batch_size=BATCH_SIZE, return_vis=True, pred_score_thr=args.score_thr
+        )
+        for path, array, prediction, picture in zip(
+            batch, arrays, result["predictions"], result["visualization"], strict=True
+        ):
+            # The visualizer draws in RGB, files are written in BGR.
+            mmcv.imwrite(mmcv.rgb2bgr(picture), str(args.out_dir / "vis" / path.name))
+            if len(sheet) < 24:
+                sheet.append(mmcv.rgb2bgr(picture))
+            height, width = array.shape[:2]
+            image = dict(id=len(images) + 1, file_name=path.name, width=width, height=height)
+            images.append(image)
+            for label, score, (x1, y1, x2, y2) in zip(
+                prediction["labels"], prediction["scores"], prediction["bboxes"], strict=True
+            ):
+                if score < args.score_thr:
+                    continue
+                annotations.append(
+                    dict(
+                        id=len(annotations) + 1,
+                        image_id=image["id"],
+                        category_id=label + 1,
+                        bbox=[x1, y1, x2 - x1, y2 - y1],
+                        area=(x2 - x1) * (y2 - y1),
+                        iscrowd=0,
+                        score=score,
+                    )
+                )
+    predictions = args.out_dir / "predictions.json"
+    mmengine.dump(
+        dict(images=images, categories=categories, annotations=annotations), str(predictions)
+    )
+    print(f"{len(annotations)} boxes in {len(images)} images: {predictions}")
+    print(f"Pictures: {args.out_dir / 'vis'}")
+    if args.contact_sheet:
+        mmcv.imwrite(draw_contact_sheet(sheet), str(args.contact_sheet))
+        print(f"Contact sheet: {args.contact_sheet}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Evaluate a checkpoint of a detector or a classifier."""
+
+from mmengine.dist import is_main_process
+from mmengine.evaluator import DumpResults
+
+from mmhadaptive.engine.data_files import check_data_files
+from mmhadaptive.engine.launch import build_runner, load_config, run_arguments
+from mmhadaptive.engine.record import write_record
+
+
+def parse_args():
+    parser = run_arguments(__doc__)
+    parser.add_argument("checkpoint", help="a checkpoint that training wrote")
+    parser.add_argument("--out", metavar="FILE.pkl", help="write all predictions as a pickle")
+    parser.add_argument(
+        "--record",
+        metavar="FILE.json",
+        help="write the metrics with the command, commit, device and versions",
+    )
+    parser.add_argument("--show-dir", help="folder for pictures with the predictions drawn")
+    args = parser.parse_args()
+    if args.out and not args.out.endswith((".pkl", ".pickle")):
+        parser.error(f"--out must end in .pkl or .pickle, got {args.out}")
+    return args
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    if args.show_dir:
+        hook = cfg.default_hooks.visualization
+        if hook.type == "DetVisualizationHook":
+            hook.update(draw=True, test_out_dir=args.show_dir)
+        else:
+            hook.update(enable=True, out_dir=args.show_dir)
+    check_data_files(cfg, ("test",))
+    runner = build_runner(cfg)
+    if args.out:
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    metrics = runner.test()
+    if args.record and is_main_process():
+        write_record(args.record, metrics=metrics)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Train a detector or a classifier from a config."""
+
+from mmhadaptive.engine.data_files import check_data_files
+from mmhadaptive.engine.launch import build_runner, load_config, run_arguments
+
+
+def parse_args():
+    parser = run_arguments(__doc__)
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU",
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by batch size over auto_scale_lr.base_batch_size",
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="continue from a checkpoint; without a name, from the latest one in the work dir",
+    )
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    if args.amp:
+        import torch
+
+        cuda = torch.cuda.is_available()
+        cfg.optim_wrapper.type = "AmpOptimWrapper" if cuda else "BFloat16OptimWrapper"
+    if args.auto_scale_lr:
+        if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+            raise KeyError(f"{args.config} has no auto_scale_lr.base_batch_size")
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == "auto" else args.resume
+    check_data_files(cfg, ("train", "val"))
+    build_runner(cfg).train()
+
+
+if __name__ == "__main__":
+    main()
