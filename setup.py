@@ -10,6 +10,8 @@ Environment variables:
         it if there is an nvcc.
     TORCH_CUDA_ARCH_LIST: the CUDA architectures, as torch reads it: ``"8.0;9.0+PTX"``.
     CXX, CUDA_HOME, MAX_JOBS: the compiler, the CUDA toolkit and the parallel compilations.
+    MMHADAPTIVE_WERROR: ``1`` makes warnings errors, as the variable ``CI`` does where continuous
+        integration sets it. They are none otherwise: an unknown compiler may warn of anything.
 """
 
 import importlib.util
@@ -31,6 +33,9 @@ CUDA_ARCHITECTURES = "7.5;8.0;8.6;8.9;9.0+PTX"
 CPU_LIBRARY = "mmhadaptive.ops.libmmhadaptive_cpu"
 CUDA_LIBRARY = "mmhadaptive.ops.libmmhadaptive_cuda"
 
+# What the compilation takes on one core of a server, to say what to expect.
+SECONDS = {CPU_LIBRARY: 40, CUDA_LIBRARY: 50}
+
 COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-g0"]
 CXX_FLAGS = [
     *COMMON_FLAGS,
@@ -38,7 +43,6 @@ CXX_FLAGS = [
     "-ffp-contract=fast",
     "-Wall",
     "-Wextra",
-    "-Werror",
     # Inside GCC 12's own AVX512 headers.
     "-Wno-maybe-uninitialized",
 ]
@@ -83,15 +87,30 @@ def find_nvcc():
     return nvcc
 
 
+def warnings_are_errors():
+    wanted = os.environ.get("MMHADAPTIVE_WERROR") or os.environ.get("CI", "")
+    return wanted.lower() not in ("", "0", "false")
+
+
 def architecture_flags(architectures):
     """nvcc's flags for a TORCH_CUDA_ARCH_LIST such as ``"8.0 9.0+PTX"``."""
-    flags = []
+    matches = []
     for name in architectures.replace(";", " ").split():
         match = re.fullmatch(r"(\d+)\.(\d+)([af]?)(\+PTX)?", name)
         if match is None:
             raise ValueError(f"TORCH_CUDA_ARCH_LIST: {name!r} is not like '9.0' or '9.0+PTX'")
+        matches.append(match)
+    # The kernels use nothing that a minor version adds, so the members of one major version share
+    # the first half of the compilation.
+    lowest = {}
+    for major, minor, suffix, _ in (match.groups() for match in matches):
+        if not suffix:
+            lowest[major] = min(int(minor), lowest.get(major, int(minor)))
+    flags = []
+    for match in matches:
         number = "".join(match.groups()[:3])
-        flags.append(f"-gencode=arch=compute_{number},code=sm_{number}")
+        virtual = number if match[3] else f"{match[1]}{lowest[match[1]]}"
+        flags.append(f"-gencode=arch=compute_{virtual},code=sm_{number}")
         if match[4]:
             flags.append(f"-gencode=arch=compute_{number},code=compute_{number}")
     return flags
@@ -123,6 +142,14 @@ class BuildLibraries(build_ext):
     def cxx(self):
         return os.environ.get("CXX", "g++")
 
+    @property
+    def jobs(self):
+        return int(os.environ.get("MAX_JOBS") or os.cpu_count())
+
+    @property
+    def cxx_flags(self):
+        return [*CXX_FLAGS, "-Werror"] if warnings_are_errors() else CXX_FLAGS
+
     def get_ext_filename(self, fullname):
         # The libraries do not depend on the Python version, so their names carry none.
         return str(Path(*fullname.split("."))) + ".so"
@@ -140,7 +167,9 @@ class BuildLibraries(build_ext):
             compilations, link = self.cpu_commands(folder)
         else:
             compilations, link = self.cuda_commands(folder)
-        with ThreadPoolExecutor(int(os.environ.get("MAX_JOBS", os.cpu_count()))) as pool:
+        seconds = SECONDS[ext.name] / min(self.jobs, len(compilations))
+        print(f"compiling {library.name} on {self.jobs} cores, about {seconds:.0f} s", flush=True)
+        with ThreadPoolExecutor(self.jobs) as pool:
             list(pool.map(self.call, compilations))
         # A build that is stopped here leaves the old library or none, never half of one.
         unfinished = folder / library.name
@@ -150,7 +179,6 @@ class BuildLibraries(build_ext):
         os.replace(staged, library)
 
     def call(self, command):
-        print(*command, flush=True)
         subprocess.run(command, check=True)
 
     def cpu_commands(self, folder):
@@ -162,7 +190,7 @@ class BuildLibraries(build_ext):
             units.append((csrc / "cpu" / "kernels.cpp", f"kernels_{name}", [*flags, table]))
         objects = [str(folder / f"{name}.o") for _, name, _ in units]
         compilations = [
-            [self.cxx, *CXX_FLAGS, *flags, "-c", str(source), "-o", output]
+            [self.cxx, *self.cxx_flags, *flags, "-c", str(source), "-o", output]
             for (source, _, flags), output in zip(units, objects, strict=True)
         ]
         libraries = [f"-L{self.torch / 'lib'}", "-ltorch_cpu"]
@@ -171,24 +199,23 @@ class BuildLibraries(build_ext):
     def cuda_commands(self, folder):
         csrc = ROOT / "csrc"
         architectures = os.environ.get("TORCH_CUDA_ARCH_LIST") or CUDA_ARCHITECTURES
-        nvcc_flags = [
-            *("-std=c++17", "-O3", "-DUSE_CUDA", "--threads=2"),
-            *architecture_flags(architectures),
-            *("-Werror=all-warnings", f"-ccbin={self.cxx}"),
-            "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra,-Werror",
-        ]
-        objects = [str(folder / f"{name}.o") for name in ("registration", "forward", "backward")]
-        registration = [self.cxx, *CXX_FLAGS, *self.torch_flags(), "-DMMHADAPTIVE_CUDA"]
+        warnings = "-Wall,-Wextra"
+        nvcc = [self.nvcc, "-std=c++17", "-O3", f"-ccbin={self.cxx}"]
+        if warnings_are_errors():
+            warnings += ",-Werror"
+            nvcc.append("-Werror=all-warnings")
+        nvcc.append(f"-Xcompiler=-fPIC,-fvisibility=hidden,{warnings}")
+        device = [f"--threads={self.jobs}", *architecture_flags(architectures)]
+        host = ["-DUSE_CUDA", *self.torch_flags()]
+        units = [(csrc / "cuda" / "backward.cu", [*nvcc, *device])]
+        units.append((csrc / "cuda" / "forward.cu", [*nvcc, *device]))
+        units.append((csrc / "cuda" / "cross_hadamard.cpp", [*nvcc, *host]))
+        registration = [self.cxx, *self.cxx_flags, *self.torch_flags(), "-DMMHADAPTIVE_CUDA"]
+        units.append((csrc / "registration.cpp", registration))
+        objects = [str(folder / f"{source.stem}.o") for source, _ in units]
         compilations = [
-            [*registration, "-c", str(csrc / "registration.cpp"), "-o", objects[0]],
-            *(
-                [self.nvcc, *nvcc_flags, *self.torch_flags(), "-c", str(source), "-o", output]
-                for source, output in zip(
-                    [csrc / "cuda" / "forward.cu", csrc / "cuda" / "backward.cu"],
-                    objects[1:],
-                    strict=True,
-                )
-            ),
+            [*command, "-c", str(source), "-o", output]
+            for (source, command), output in zip(units, objects, strict=True)
         ]
         # A CPU build of torch has no libtorch_cuda to link with. The library only has to name it:
         # it is loaded where torch has loaded the real one before.

@@ -12,10 +12,10 @@
 #pragma once
 
 #include "device.cuh"
+#include "plan.h"
 
 namespace mmhadaptive::cuda {
 
-constexpr int kLanes = 32;
 // Products that a warp loads before it uses the first.
 constexpr int kRun = 8;
 
@@ -88,8 +88,24 @@ __device__ __forceinline__ A reduce_one(A value) {
   return value;
 }
 
-template <class T, Norm norm, bool interleaved, int warps>
-__global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) {
+// Calls body(row, pixel) for all of rows x kLanes, such that neighbouring threads get neighbouring
+// addresses of the layout.
+template <class Body>
+__device__ __forceinline__ void for_tile(bool interleaved, int rows, const Body& body) {
+  if (interleaved) {
+    for (int at = threadIdx.x; at < rows * kLanes; at += blockDim.x) {
+      body(at % rows, at / rows);
+    }
+  } else {
+    for (int at = threadIdx.x; at < rows * kLanes; at += blockDim.x) {
+      body(at / kLanes, at % kLanes);
+    }
+  }
+}
+
+template <class T, int warps, class NormOf>
+__global__ void __launch_bounds__(warps* kLanes)
+    backward_tiled(Backward<T> op, bool interleaved, NormOf norm) {
   using A = typename AccumulateOf<T>::type;
   MMHADAPTIVE_DYNAMIC_SHARED(memory);
   const Shape& shape = op.shape;
@@ -101,7 +117,7 @@ __global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) 
   A* const own_dz = shared.dz + warp * k * kLanes + lane;
   const A* const own_z = shared.z + lane;
   A alpha = 1;
-  if constexpr (norm != Norm::kNone) {
+  if (norm.has_parameters()) {
     alpha = *op.parameters.alpha;
   }
   for (int at = threadIdx.x; at < 2 * pairs; at += blockDim.x) {
@@ -124,20 +140,17 @@ __global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) 
     for (int64_t c = threadIdx.x; c < shape.channels; c += blockDim.x) {
       shared.slots[c] = -1;
     }
-    for (int at = threadIdx.x; at < k * kLanes; at += blockDim.x) {
-      // Neighbouring threads read neighbouring addresses where the layout allows it.
-      const int s = interleaved ? at % k : at / kLanes;
-      const int pixel = interleaved ? at / k : at % kLanes;
+    for_tile(interleaved, k, [&](int s, int pixel) {
       const int64_t channel = checked_channel(index, s, shape.channels);
       A value = 0;
       if (pixel < count) {
-        value = widen(*op.x.template at<interleaved>(n, channel, first_pixel + pixel));
+        value = widen(*op.x.at(interleaved, n, channel, first_pixel + pixel));
       }
       shared.z[s * kLanes + pixel] = gate[s] * value;
       if (pixel == 0 && first_pixel == 0) {
         check_distinct(index, s);
       }
-    }
+    });
     for (int at = threadIdx.x; at < warps * k * kLanes; at += blockDim.x) {
       shared.dz[at] = 0;
     }
@@ -149,7 +162,7 @@ __global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) 
     for (int round = 0; round < pairs; round += warps * kRun) {
       const int first = round + warp * kRun;
       A g[kRun];
-      if constexpr (interleaved) {
+      if (interleaved) {
         // The block reads runs of neighbouring channels and turns them into columns of pixels.
         __syncthreads();
         for (int at = threadIdx.x; at < warps * kRun * kLanes; at += blockDim.x) {
@@ -195,10 +208,10 @@ __global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) 
         }
         const A zj = own_z[pair.j * kLanes];
         A h = g[q];
-        if constexpr (norm != Norm::kNone) {
-          A value;
-          A slope;
-          Normalisation<norm, ScalarMath<A>>::value_and_slope(alpha * zi * zj, value, slope);
+        A value;
+        A slope;
+        norm.value_and_slope(alpha * zi * zj, value, slope);
+        if (norm.has_parameters()) {
           products[q] = g[q] * value;
           h = g[q] * op.parameters.weight[first + q] * slope;
         }
@@ -233,7 +246,7 @@ __global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) 
     for (int s = warp; s < k; s += warps) {
       A value = 0;
       if (active) {
-        value = widen(*op.x.template at<interleaved>(n, index[s], first_pixel + lane));
+        value = widen(*op.x.at(interleaved, n, index[s], first_pixel + lane));
       }
       const A sum = reduce_one(shared.dz[s * kLanes + lane] * value);
       if (lane == 0) {
@@ -244,21 +257,20 @@ __global__ void __launch_bounds__(warps* kLanes) backward_tiled(Backward<T> op) 
     if (op.dx == nullptr) {
       continue;
     }
-    for (int64_t at = threadIdx.x; at < shape.channels * kLanes; at += blockDim.x) {
-      const int64_t channel = interleaved ? at % shape.channels : at / kLanes;
-      const int pixel = static_cast<int>(interleaved ? at / shape.channels : at % kLanes);
+    T* const dx = op.dx + n * shape.channels * shape.pixels;
+    for_tile(interleaved, static_cast<int>(shape.channels), [&](int channel, int pixel) {
       if (pixel >= count) {
-        continue;
+        return;
       }
-      A value = widen(*op.dy.template at<interleaved>(n, channel, first_pixel + pixel));
+      const int64_t at_pixel = first_pixel + pixel;
+      A value = widen(*op.dy.at(interleaved, n, channel, at_pixel));
       const int s = shared.slots[channel];
       if (s >= 0) {
         value += alpha * gate[s] * shared.dz[s * kLanes + pixel];
       }
-      T* dx = op.dx + n * shape.channels * shape.pixels;
-      narrow(value, dx + (interleaved ? (first_pixel + pixel) * shape.channels + channel
-                                      : channel * shape.pixels + first_pixel + pixel));
-    }
+      narrow(value, dx + (interleaved ? at_pixel * shape.channels + channel
+                                      : channel * shape.pixels + at_pixel));
+    });
   }
 
   __syncthreads();

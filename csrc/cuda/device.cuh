@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "../cross_hadamard.h"
+#include "kernels.h"
 
 // The tests run the kernels on the CPU and put something else in place of this.
 #if !defined(MMHADAPTIVE_DYNAMIC_SHARED)
@@ -120,6 +121,13 @@ struct Input {
     return data + n * batch_stride +
            (interleaved ? pixel * row_stride + channel : channel * row_stride + pixel);
   }
+
+  __device__ __forceinline__ const T* at(bool interleaved, int64_t n, int64_t channel,
+                                         int64_t pixel) const {
+    const int64_t row = interleaved ? pixel : channel;
+    const int64_t column = interleaved ? channel : pixel;
+    return data + n * batch_stride + row * row_stride + column;
+  }
 };
 
 template <class A>
@@ -129,14 +137,6 @@ struct Parameters {
   const A* alpha;        // one; null without a normalisation, and so are the next two
   const A* weight;
   const A* bias;
-};
-
-struct Shape {
-  int64_t batch;
-  int64_t channels;
-  int64_t pixels;
-  int selected;
-  int pairs;
 };
 
 // A wrong index fails a device-side assertion before anything is read through it.
@@ -152,13 +152,59 @@ __device__ __forceinline__ void check_distinct(const int64_t* index, int s) {
   }
 }
 
-template <Norm norm, class A>
-__device__ __forceinline__ A normalised(A alpha, A weight, A bias, A zi, A zj) {
-  if constexpr (norm == Norm::kNone) {
-    return zi * zj;
-  } else {
-    return weight * Normalisation<norm, ScalarMath<A>>::value(alpha * zi * zj) + bias;
+// The normalisation of a kernel, known when the kernel is compiled or when it is launched. All
+// threads of a launch take the same branch.
+template <Norm norm>
+struct FixedNorm {
+  __device__ __forceinline__ bool has_parameters() const {
+    return norm != Norm::kNone;
   }
-}
+
+  template <class A>
+  __device__ __forceinline__ A value(A t) const {
+    return Normalisation<norm, ScalarMath<A>>::value(t);
+  }
+
+  template <class A>
+  __device__ __forceinline__ void value_and_slope(A t, A& value, A& slope) const {
+    Normalisation<norm, ScalarMath<A>>::value_and_slope(t, value, slope);
+  }
+};
+
+struct AnyNorm {
+  Norm norm;
+
+  __device__ __forceinline__ bool has_parameters() const {
+    return norm != Norm::kNone;
+  }
+
+  template <class A>
+  __device__ __forceinline__ A value(A t) const {
+    switch (norm) {
+      case Norm::kSoftsign:
+        return FixedNorm<Norm::kSoftsign>{}.value(t);
+      case Norm::kSigmoid:
+        return FixedNorm<Norm::kSigmoid>{}.value(t);
+      case Norm::kAlgebraic:
+        return FixedNorm<Norm::kAlgebraic>{}.value(t);
+      default:
+        return t;
+    }
+  }
+
+  template <class A>
+  __device__ __forceinline__ void value_and_slope(A t, A& value, A& slope) const {
+    switch (norm) {
+      case Norm::kSoftsign:
+        return FixedNorm<Norm::kSoftsign>{}.value_and_slope(t, value, slope);
+      case Norm::kSigmoid:
+        return FixedNorm<Norm::kSigmoid>{}.value_and_slope(t, value, slope);
+      case Norm::kAlgebraic:
+        return FixedNorm<Norm::kAlgebraic>{}.value_and_slope(t, value, slope);
+      default:
+        return FixedNorm<Norm::kNone>{}.value_and_slope(t, value, slope);
+    }
+  }
+};
 
 }  // namespace mmhadaptive::cuda

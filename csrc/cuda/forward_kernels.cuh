@@ -15,26 +15,26 @@ struct Forward {
   T* y;
 };
 
+// What there is to know of a product; the blocks of the tiled kernels keep it in shared memory.
 template <class A>
-__device__ __forceinline__ A normalised_by(Norm norm, A alpha, A weight, A bias, A zi, A zj) {
-  switch (norm) {
-    case Norm::kSoftsign:
-      return normalised<Norm::kSoftsign>(alpha, weight, bias, zi, zj);
-    case Norm::kSigmoid:
-      return normalised<Norm::kSigmoid>(alpha, weight, bias, zi, zj);
-    case Norm::kAlgebraic:
-      return normalised<Norm::kAlgebraic>(alpha, weight, bias, zi, zj);
-    default:
-      return normalised<Norm::kNone>(alpha, weight, bias, zi, zj);
-  }
+struct PairEntry {
+  A weight;
+  A bias;
+  short i;
+  short j;
+};
+
+template <class NormOf, class A>
+__device__ __forceinline__ A product(NormOf norm, A alpha, const PairEntry<A>& entry, A zi, A zj) {
+  return entry.weight * norm.value(alpha * zi * zj) + entry.bias;
 }
 
 // `direct` and `parity`, the strategies of the paper: one thread an output element, which finds its
 // pair of channels by itself and reads the two values from memory. Neighbouring threads write
 // neighbouring addresses: threadIdx.x runs over the pixels of a planar output and over the channels
 // of an interleaved one, threadIdx.y over the other.
-template <class T, bool interleaved, bool parity>
-__global__ void forward_elementwise(Forward<T> op, Norm norm) {
+template <class T, bool parity>
+__global__ void forward_elementwise(Forward<T> op, bool interleaved, AnyNorm norm) {
   using A = typename AccumulateOf<T>::type;
   const Shape& shape = op.shape;
   const int k = shape.selected;
@@ -55,7 +55,7 @@ __global__ void forward_elementwise(Forward<T> op, Norm norm) {
         const int64_t channel = interleaved ? fast : slow;
         const int64_t pixel = interleaved ? slow : fast;
         if (channel < shape.channels) {
-          y[slow * fast_size + fast] = *op.x.template at<interleaved>(n, channel, pixel);
+          y[slow * fast_size + fast] = *op.x.at(interleaved, n, channel, pixel);
           if (channel < k && pixel == 0) {
             check_distinct(index, static_cast<int>(channel));
           }
@@ -71,42 +71,32 @@ __global__ void forward_elementwise(Forward<T> op, Norm norm) {
         }
         const int64_t i = checked_channel(index, pair.i, shape.channels);
         const int64_t j = checked_channel(index, pair.j, shape.channels);
-        const A zi = gate[pair.i] * widen(*op.x.template at<interleaved>(n, i, pixel));
-        const A zj = gate[pair.j] * widen(*op.x.template at<interleaved>(n, j, pixel));
+        const A zi = gate[pair.i] * widen(*op.x.at(interleaved, n, i, pixel));
+        const A zj = gate[pair.j] * widen(*op.x.at(interleaved, n, j, pixel));
         const int p = parity ? pair_position(k, pair) : cell;
         A alpha = 1;
-        A weight = 1;
-        A bias = 0;
-        if (norm != Norm::kNone) {
+        PairEntry<A> entry{1, 0, 0, 0};
+        if (norm.has_parameters()) {
           alpha = *op.parameters.alpha;
-          weight = op.parameters.weight[p];
-          bias = op.parameters.bias[p];
+          entry.weight = op.parameters.weight[p];
+          entry.bias = op.parameters.bias[p];
         }
         const int64_t to = shape.channels + p;
-        narrow(normalised_by(norm, alpha, weight, bias, zi, zj),
+        narrow(product(norm, alpha, entry, zi, zj),
                y + (interleaved ? pixel * out_channels + to : to * shape.pixels + pixel));
       }
     }
   }
 }
 
-// What a block of the tiled kernels keeps in shared memory, besides z.
-template <class A>
-struct PairEntry {
-  A weight;
-  A bias;
-  short i;
-  short j;
-};
-
-template <class T, Norm norm>
+template <class T>
 __device__ __forceinline__ PairEntry<typename AccumulateOf<T>::type> pair_entry(
-    const Forward<T>& op, int p) {
+    const Forward<T>& op, bool has_parameters, int p) {
   using A = typename AccumulateOf<T>::type;
   const int root = static_cast<int>(sqrtf(8.0f * (op.shape.pairs - 1 - p) + 1.0f));
   const Pair pair = pair_direct(op.shape.selected, p, root);
   PairEntry<A> entry{1, 0, static_cast<short>(pair.i), static_cast<short>(pair.j)};
-  if constexpr (norm != Norm::kNone) {
+  if (has_parameters) {
     entry.weight = op.parameters.weight[p];
     entry.bias = op.parameters.bias[p];
   }
@@ -120,8 +110,8 @@ __device__ __forceinline__ PairEntry<typename AccumulateOf<T>::type> pair_entry(
 // the block follow each other without a gap, so the block writes one stretch of memory, and all
 // stores but those at its ends are full and aligned, whatever the size of the image. Otherwise the
 // host chooses a width that divides both the image and the tile.
-template <class T, Norm norm, int width>
-__global__ void forward_tiled_planar(Forward<T> op, int tile, int channels_per_block) {
+template <class T, int width, class NormOf>
+__global__ void forward_tiled_planar(Forward<T> op, NormOf norm, int tile, int channels_per_block) {
   using A = typename AccumulateOf<T>::type;
   MMHADAPTIVE_DYNAMIC_SHARED(shared);
   const Shape& shape = op.shape;
@@ -136,10 +126,10 @@ __global__ void forward_tiled_planar(Forward<T> op, int tile, int channels_per_b
   A* z = reinterpret_cast<A*>(shared);
   auto* entries = reinterpret_cast<PairEntry<A>*>(z + k * tile);
   for (int p = first_pair + threadIdx.x; p < last - channels; p += blockDim.x) {
-    entries[p - first_pair] = pair_entry<T, norm>(op, p);
+    entries[p - first_pair] = pair_entry(op, norm.has_parameters(), p);
   }
   A alpha = 1;
-  if constexpr (norm != Norm::kNone) {
+  if (norm.has_parameters()) {
     alpha = *op.parameters.alpha;
   }
 
@@ -180,8 +170,7 @@ __global__ void forward_tiled_planar(Forward<T> op, int tile, int channels_per_b
           out.values[e] = x[row * op.x.row_stride + pixel];
         } else {
           const PairEntry<A> entry = entries[first + row - channels - first_pair];
-          narrow(normalised<norm>(alpha, entry.weight, entry.bias, z[entry.i * tile + pixel],
-                                  z[entry.j * tile + pixel]),
+          narrow(product(norm, alpha, entry, z[entry.i * tile + pixel], z[entry.j * tile + pixel]),
                  &out.values[e]);
         }
         if (++pixel == count) {
@@ -206,8 +195,8 @@ __global__ void forward_tiled_planar(Forward<T> op, int tile, int channels_per_b
 // `tiled` for interleaved tensors. A thread owns `width` neighbouring channels, keeps what it needs
 // to know of them in registers, and walks over the pixels of the tile: blockIdx is (tile, chunk of
 // channels, image). The host chooses width so that it divides C + P.
-template <class T, Norm norm, int width>
-__global__ void forward_tiled_interleaved(Forward<T> op, int tile) {
+template <class T, int width, class NormOf>
+__global__ void forward_tiled_interleaved(Forward<T> op, NormOf norm, int tile) {
   using A = typename AccumulateOf<T>::type;
   MMHADAPTIVE_DYNAMIC_SHARED(shared);
   const Shape& shape = op.shape;
@@ -222,10 +211,11 @@ __global__ void forward_tiled_interleaved(Forward<T> op, int tile) {
 #pragma unroll
   for (int e = 0; e < width; ++e) {
     const int p = first_channel + e - static_cast<int>(shape.channels);
-    entries[e] = p < 0 || p >= shape.pairs ? PairEntry<A>{1, 0, 0, 0} : pair_entry<T, norm>(op, p);
+    entries[e] = p < 0 || p >= shape.pairs ? PairEntry<A>{1, 0, 0, 0}
+                                           : pair_entry(op, norm.has_parameters(), p);
   }
   A alpha = 1;
-  if constexpr (norm != Norm::kNone) {
+  if (norm.has_parameters()) {
     alpha = *op.parameters.alpha;
   }
 
@@ -256,8 +246,7 @@ __global__ void forward_tiled_interleaved(Forward<T> op, int tile) {
           out.values[e] = x[e];
         } else {
           const A* values = z + pixel * k;
-          narrow(normalised<norm>(alpha, entries[e].weight, entries[e].bias, values[entries[e].i],
-                                  values[entries[e].j]),
+          narrow(product(norm, alpha, entries[e], values[entries[e].i], values[entries[e].j]),
                  &out.values[e]);
         }
       }

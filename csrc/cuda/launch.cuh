@@ -1,47 +1,31 @@
-// From tensors to kernels: what both directions need on the host.
+// From calls to kernels: what both directions need on the host.
 #pragma once
 
 #include <cuda_runtime.h>
-#include <torch/csrc/stable/accelerator.h>
 
 #include <algorithm>
-#include <type_traits>
 
-#include "../arguments.h"
 #include "device.cuh"
+#include "kernels.h"
+#include "plan.h"
 
 namespace mmhadaptive::cuda {
 
 constexpr size_t kDefaultSharedBytes = 48 * 1024;
 
-inline void check_cuda(cudaError_t error, const char* what) {
-  STD_TORCH_CHECK(error == cudaSuccess, "mmhadaptive, ", what, ": ", cudaGetErrorString(error));
-}
-
-inline cudaStream_t current_stream(const Tensor& t) {
-  void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(t.get_device_index(), &stream));
-  return static_cast<cudaStream_t>(stream);
-}
-
-inline int multiprocessors(const Tensor& t) {
-  int count = 0;
-  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, t.get_device_index()),
-             "device attribute");
-  return count;
-}
-
 template <class Kernel, class... Arguments>
-void launch(Kernel* kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
-            const Arguments&... arguments) {
+cudaError_t launch(Kernel* kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+                   const Arguments&... arguments) {
   if (shared > kDefaultSharedBytes) {
-    check_cuda(
+    const cudaError_t error =
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                             cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
-        "so many selected channels need more shared memory than the device has");
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    if (error != cudaSuccess) {
+      return error;
+    }
   }
   kernel<<<grid, block, shared, stream>>>(arguments...);
-  check_cuda(cudaGetLastError(), "kernel launch");
+  return cudaGetLastError();
 }
 
 template <class T>
@@ -50,77 +34,40 @@ struct TypeTag {
 };
 
 template <class Body>
-void with_element(ScalarType type, const Body& body) {
-  switch (type) {
-    case ScalarType::Double:
+cudaError_t with_element(Element element, const Body& body) {
+  switch (element) {
+    case Element::kDouble:
       return body(TypeTag<double>{});
-    case ScalarType::Half:
+    case Element::kHalf:
       return body(TypeTag<__half>{});
-    case ScalarType::BFloat16:
+    case Element::kBFloat16:
       return body(TypeTag<__nv_bfloat16>{});
     default:
       return body(TypeTag<float>{});
   }
 }
 
-template <class Body>
-void with_norm(Norm norm, const Body& body) {
-  switch (norm) {
-    case Norm::kSoftsign:
-      return body(std::integral_constant<Norm, Norm::kSoftsign>{});
-    case Norm::kSigmoid:
-      return body(std::integral_constant<Norm, Norm::kSigmoid>{});
-    case Norm::kAlgebraic:
-      return body(std::integral_constant<Norm, Norm::kAlgebraic>{});
-    default:
-      return body(std::integral_constant<Norm, Norm::kNone>{});
+// The networks' normalisation has kernels of its own. The others share theirs, which halves the
+// time of compilation, and so do all in double.
+template <class T, class Body>
+cudaError_t with_norm(Norm norm, const Body& body) {
+  if constexpr (sizeof(T) < sizeof(double)) {
+    if (norm == Norm::kSoftsign) {
+      return body(FixedNorm<Norm::kSoftsign>{});
+    }
   }
-}
-
-inline Shape shape_of(const Tensor& x, const Tensor& index) {
-  const int k = static_cast<int>(index.size(1));
-  return {x.size(0), x.size(1), x.size(2) * x.size(3), k, pair_count(k)};
+  return body(AnyNorm{norm});
 }
 
 template <class T>
-Input<T> input_of(const Tensor& t, MemoryFormat format) {
-  return {static_cast<const T*>(t.const_data_ptr()), t.stride(0), row_stride(t, format)};
+Input<T> input_of(const AnyInput& input) {
+  return {static_cast<const T*>(input.data), input.batch_stride, input.row_stride};
 }
 
-// Contiguous copies where they are needed; owns what `parameters` points to.
-struct SmallTensors {
-  Tensor index;
-  Tensor gate;
-  OptionalTensor alpha;
-  OptionalTensor weight;
-  OptionalTensor bias;
-
-  SmallTensors(const Tensor& index, const Tensor& gate, const OptionalTensor& alpha,
-               const OptionalTensor& weight, const OptionalTensor& bias)
-      : index(torch::stable::contiguous(index)),
-        gate(torch::stable::contiguous(gate)),
-        alpha(contiguous(alpha)),
-        weight(contiguous(weight)),
-        bias(contiguous(bias)) {
-  }
-
-  static OptionalTensor contiguous(const OptionalTensor& t) {
-    return t.has_value() ? OptionalTensor(torch::stable::contiguous(*t)) : std::nullopt;
-  }
-
-  template <class A>
-  Parameters<A> parameters() const {
-    const auto pointer = [](const OptionalTensor& t) {
-      return t.has_value() ? static_cast<const A*>(t->const_data_ptr()) : nullptr;
-    };
-    return {index.const_data_ptr<int64_t>(), static_cast<const A*>(gate.const_data_ptr()),
-            pointer(alpha), pointer(weight), pointer(bias)};
-  }
-};
-
-template <class T>
-T ceil_divide(T a, T b) {
-  return (a + b - 1) / b;
+template <class A>
+Parameters<A> parameters_of(const AnyParameters& p) {
+  return {p.index, static_cast<const A*>(p.gate), static_cast<const A*>(p.alpha),
+          static_cast<const A*>(p.weight), static_cast<const A*>(p.bias)};
 }
 
 }  // namespace mmhadaptive::cuda

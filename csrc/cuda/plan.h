@@ -1,4 +1,4 @@
-// How the tiled kernels cut their work. Plain C++, so that the tests can run it.
+// How the kernels cut their work. Plain C++, so that the tests can run it.
 #pragma once
 
 #include <algorithm>
@@ -87,6 +87,39 @@ inline ForwardPlan plan_interleaved(const ForwardSize& size) {
       std::clamp<int64_t>(divide_up(size.pixels, tiles), 1, std::min<int64_t>(most, 64)));
   plan.grid_x = static_cast<unsigned>(divide_up(size.pixels, plan.tile));
   plan.shared_bytes = static_cast<size_t>(size.selected) * plan.tile * size.accumulate_bytes;
+  return plan;
+}
+
+constexpr int kFinishThreads = 256;
+// Pixels of a tile of the backward, a lane of a warp for each.
+constexpr int kLanes = 32;
+// Blocks of the backward for each multiprocessor: each holds sums for all products, which are
+// written and read once more, so it is not one block a tile.
+constexpr int kBackwardBlocksPerMultiprocessor = 8;
+
+struct BackwardPlan {
+  int64_t tiles;  // of an image
+  int64_t tiles_per_block;
+  int64_t blocks;
+  int64_t alpha_parts;
+
+  // Elements of the scratch memory.
+  int64_t selected_sums(int64_t batch, int selected) const {
+    return batch * tiles * selected;
+  }
+  int64_t pair_sums(int pairs) const {
+    return blocks * 2 * pairs;
+  }
+};
+
+inline BackwardPlan plan_backward(int64_t batch, int64_t pixels, int selected,
+                                  int multiprocessors) {
+  BackwardPlan plan{};
+  plan.tiles = divide_up(pixels, kLanes);
+  const int64_t most_blocks = int64_t{kBackwardBlocksPerMultiprocessor} * multiprocessors;
+  plan.tiles_per_block = std::max<int64_t>(1, divide_up(batch * plan.tiles, most_blocks));
+  plan.blocks = divide_up(batch * plan.tiles, plan.tiles_per_block);
+  plan.alpha_parts = divide_up(batch * selected, kFinishThreads);
   return plan;
 }
 

@@ -2,6 +2,7 @@
 What this cannot show, races and speed, is left to tools/check_gpu.sh."""
 
 import ctypes
+import itertools
 import re
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from literal import assert_matches, literal, make_inputs, results
 
 HERE = Path(__file__).parent
 STRATEGIES = ("direct", "parity", "tiled")
+# As in the enumeration of csrc/cross_hadamard.h.
+NORMS = ("none", "softsign", "sigmoid", "algebraic")
 DTYPES = (torch.float32, torch.bfloat16)
 GUARD = 64
 
@@ -81,7 +84,7 @@ def emulate(kernels, inputs, dy, strategy="tiled", multiprocessors=2, tiles_per_
     small = [None if t is None else t.detach().contiguous() for t in small]
     arguments = Arguments(
         *(batch, channels, height * width, selected),
-        *(interleaved, STRATEGIES.index(strategy), inputs.norm != "none", multiprocessors),
+        *(interleaved, STRATEGIES.index(strategy), NORMS.index(inputs.norm), multiprocessors),
         *(x.stride(0), x.stride(row), dy.stride(0), dy.stride(row), tiles_per_block),
         *(None if t is None else t.data_ptr() for t in small),
     )
@@ -117,9 +120,15 @@ def check(kernels, inputs, **kwargs):
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("norm", ["softsign", "none"])
-def test_matches_literal_form(kernels, norm, strategy, dtype, channels_last):
+@pytest.mark.parametrize(
+    ("strategy", "norm"),
+    [
+        *itertools.product(STRATEGIES, ("softsign", "none")),
+        ("tiled", "sigmoid"),
+        ("tiled", "algebraic"),
+    ],
+)
+def test_matches_literal_form(kernels, strategy, norm, dtype, channels_last):
     inputs = make_inputs(norm=norm, dtype=dtype, channels_last=channels_last)
     check(kernels, inputs, strategy=strategy)
 

@@ -12,7 +12,6 @@ using namespace mmhadaptive;
 using namespace mmhadaptive::cuda;
 
 constexpr int kWarps = 4;
-constexpr int kFinishThreads = 256;
 
 struct Arguments {
   int64_t batch, channels, pixels, selected;
@@ -28,24 +27,26 @@ Shape shape_of(const Arguments &a) {
   return {a.batch, a.channels, a.pixels, k, pair_count(k)};
 }
 
+AnyNorm any_norm(const Arguments &a) { return {static_cast<Norm>(a.norm)}; }
+
 Parameters<float> parameters_of(const Arguments &a) {
   return {a.index, a.gate, a.alpha, a.weight, a.bias};
 }
 
-template <class T, Norm norm, int width>
-void tiled_interleaved(const Forward<T> &op, const ForwardPlan &plan) {
+template <class T, int width, class NormOf>
+void tiled_interleaved(const Forward<T> &op, NormOf norm, const ForwardPlan &plan) {
   if constexpr (width > 1) {
     if (plan.width < width) {
-      return tiled_interleaved<T, norm, width / 2>(op, plan);
+      return tiled_interleaved<T, width / 2>(op, norm, plan);
     }
   }
-  emulation::launch(forward_tiled_interleaved<T, norm, width>,
+  emulation::launch(forward_tiled_interleaved<T, width, NormOf>,
                     {plan.grid_x, plan.grid_y, plan.grid_z},
-                    {kForwardThreads, 1, 1}, plan.shared_bytes, op, plan.tile);
+                    {kForwardThreads, 1, 1}, plan.shared_bytes, op, norm, plan.tile);
 }
 
-template <class T, Norm norm>
-void forward(const Arguments &a, const T *x, T *y) {
+template <class T, class NormOf>
+void forward(const Arguments &a, NormOf norm, const T *x, T *y) {
   constexpr int kFull = 16 / sizeof(T);
   const Forward<T> op{
       shape_of(a), parameters_of(a), {x, a.x_batch_stride, a.x_row_stride}, y};
@@ -60,28 +61,24 @@ void forward(const Arguments &a, const T *x, T *y) {
                          static_cast<int>(a.multiprocessors)};
   if (a.strategy != 2) {
     auto *kernel =
-        a.interleaved
-            ? (a.strategy == 1 ? forward_elementwise<T, true, true>
-                               : forward_elementwise<T, true, false>)
-            : (a.strategy == 1 ? forward_elementwise<T, false, true>
-                               : forward_elementwise<T, false, false>);
+        a.strategy == 1 ? forward_elementwise<T, true> : forward_elementwise<T, false>;
     // Fewer threads than elements in every direction, so that all loops go
     // round.
-    emulation::launch(kernel, {2, 3, 2}, {32, 2, 1}, 0, op, norm);
+    emulation::launch(kernel, {2, 3, 2}, {32, 2, 1}, 0, op, a.interleaved != 0, any_norm(a));
   } else if (a.interleaved) {
-    tiled_interleaved<T, norm, kFull>(op, plan_interleaved(size));
+    tiled_interleaved<T, kFull>(op, norm, plan_interleaved(size));
   } else {
     const ForwardPlan plan = plan_planar(size);
-    auto *kernel = plan.width == kFull ? forward_tiled_planar<T, norm, kFull>
-                                       : forward_tiled_planar<T, norm, 1>;
+    auto *kernel = plan.width == kFull ? forward_tiled_planar<T, kFull, NormOf>
+                                       : forward_tiled_planar<T, 1, NormOf>;
     emulation::launch(kernel, {plan.grid_x, plan.grid_y, plan.grid_z},
-                      {kForwardThreads, 1, 1}, plan.shared_bytes, op, plan.tile,
+                      {kForwardThreads, 1, 1}, plan.shared_bytes, op, norm, plan.tile,
                       plan.channels_per_block);
   }
 }
 
-template <class T, Norm norm, bool interleaved>
-void backward(const Arguments &a, const T *x, const T *dy, T *dx, float *dgate,
+template <class T, class NormOf>
+void backward(const Arguments &a, NormOf norm, const T *x, const T *dy, T *dx, float *dgate,
               float *dalpha, float *dweight, float *dbias) {
   const Shape shape = shape_of(a);
   const int64_t tiles = divide_up(a.pixels, kLanes);
@@ -101,10 +98,10 @@ void backward(const Arguments &a, const T *x, const T *dy, T *dx, float *dgate,
                        tiles,
                        a.tiles_per_block};
   const BackwardShared<float> shared(nullptr, shape.selected, shape.pairs,
-                                     shape.channels, kWarps, interleaved);
-  emulation::launch(backward_tiled<T, norm, interleaved, kWarps>,
+                                     shape.channels, kWarps, a.interleaved != 0);
+  emulation::launch(backward_tiled<T, kWarps, NormOf>,
                     {static_cast<unsigned>(blocks), 1, 1},
-                    {kWarps * kLanes, 1, 1}, shared.bytes, op);
+                    {kWarps * kLanes, 1, 1}, shared.bytes, op, a.interleaved != 0, norm);
   emulation::launch(finish_selected<float>, {parts, 1, 1},
                     {kFinishThreads, 1, 1}, 0, selected_sums.data(), a.gate,
                     a.alpha, tiles, total, shape.selected, dgate,
@@ -117,20 +114,22 @@ void backward(const Arguments &a, const T *x, const T *dy, T *dx, float *dgate,
                     dbias, dalpha);
 }
 
-template <class T, class... Rest>
-void backward_by_layout(const Arguments &a, Rest... rest) {
-  if (a.norm == 0) {
-    a.interleaved ? backward<T, Norm::kNone, true>(a, rest...)
-                  : backward<T, Norm::kNone, false>(a, rest...);
+// Both kinds of kernels: for one normalisation and for any.
+template <class Body> void with_norm(const Arguments &a, const Body &body) {
+  if (any_norm(a).norm == Norm::kSoftsign) {
+    body(FixedNorm<Norm::kSoftsign>{});
   } else {
-    a.interleaved ? backward<T, Norm::kSoftsign, true>(a, rest...)
-                  : backward<T, Norm::kSoftsign, false>(a, rest...);
+    body(any_norm(a));
   }
 }
 
 template <class T> void forward_by_norm(const Arguments &a, const T *x, T *y) {
-  a.norm == 0 ? forward<T, Norm::kNone>(a, x, y)
-              : forward<T, Norm::kSoftsign>(a, x, y);
+  with_norm(a, [&](auto norm) { forward(a, norm, x, y); });
+}
+
+template <class T, class... Rest>
+void backward_by_norm(const Arguments &a, Rest... rest) {
+  with_norm(a, [&](auto norm) { backward<T>(a, norm, rest...); });
 }
 
 } // namespace
@@ -147,12 +146,12 @@ void forward_bfloat16(const Arguments *a, const __nv_bfloat16 *x,
 void backward_float(const Arguments *a, const float *x, const float *dy,
                     float *dx, float *dgate, float *dalpha, float *dweight,
                     float *dbias) {
-  backward_by_layout<float>(*a, x, dy, dx, dgate, dalpha, dweight, dbias);
+  backward_by_norm<float>(*a, x, dy, dx, dgate, dalpha, dweight, dbias);
 }
 void backward_bfloat16(const Arguments *a, const __nv_bfloat16 *x,
                        const __nv_bfloat16 *dy, __nv_bfloat16 *dx, float *dgate,
                        float *dalpha, float *dweight, float *dbias) {
-  backward_by_layout<__nv_bfloat16>(*a, x, dy, dx, dgate, dalpha, dweight,
+  backward_by_norm<__nv_bfloat16>(*a, x, dy, dx, dgate, dalpha, dweight,
                                     dbias);
 }
 
