@@ -1,6 +1,7 @@
 """The operator against its literal form, on the CPU and, where there is one, on the GPU."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -380,6 +381,32 @@ def test_export_keeps_the_operator():
     exported = torch.export.export(Module(), args)
     assert any("cross_hadamard" in str(node.target) for node in exported.graph.nodes)
     assert torch.equal(exported.module()(*args), Module()(*args))
+
+
+@needs_library
+@pytest.mark.skipif(shutil.which("g++") is None, reason="AOTInductor needs g++")
+def test_aot_inductor(tmp_path):
+    """The operator in a compiled package, called by it as an external one."""
+
+    class Module(torch.nn.Module):
+        def forward(self, x, index, gate, alpha, weight, bias):
+            return cross_hadamard(x.relu(), index, gate, alpha, weight, bias) * 2
+
+    args = tuple(make_inputs().args()[:6])
+    # Compile little: no headers in advance, no probes of the compiler, nothing optimised.
+    options = {
+        "aot_inductor.precompile_headers": False,
+        "aot_inductor.compile_wrapper_opt_level": "O0",
+        "cpp.vec_isa_ok": True,
+    }
+    with torch.no_grad():
+        path = torch._inductor.aoti_compile_and_package(
+            torch.export.export(Module(), args),
+            package_path=str(tmp_path / "operator.pt2"),
+            inductor_configs=options,
+        )
+        compiled = torch._inductor.aoti_load_package(path)
+        torch.testing.assert_close(compiled(*args), Module()(*args))
 
 
 def test_trace_uses_pytorch_operations():
