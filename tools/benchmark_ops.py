@@ -373,35 +373,58 @@ def memory_table(rows):
     return table(headers, body)
 
 
+def model_table(rows):
+    native = rows[0]
+    times = [key for key in ("eager", "cuda_graph") if key in native]
+    headers = ["products"] + [text for key in times for text in (key, "x native")]
+    body = [
+        [row["products"]]
+        + [
+            t
+            for key in times
+            for t in (f"{row[key] * 1e3:.2f} ms", f"{native[key] / row[key]:.2f}")
+        ]
+        for row in rows
+    ]
+    return table(headers, body)
+
+
 def plain_table(rows):
     cells = [[f"{v:.3e}" if isinstance(v, float) else v for v in row.values()] for row in rows]
     return table(list(rows[0]), cells)
 
 
-def plot_layers(rows, path):
+def plot_layers(rows, about, path):
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import ScalarFormatter
 
     name = "tiled" if "tiled_forward" in rows[0] else "auto"
     labels = [
-        f"{row['network']}/{row['stride']} {row['extent']}² b{row['batch']}"
-        + (" cl" if row["channels_last"] else "")
+        f"{row['network']}, stride {row['stride']}, {row['extent']}², batch {row['batch']}, "
+        + ("channels_last" if row["channels_last"] else "NCHW")
         for row in rows
     ]
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.3 * len(rows)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.28 * len(rows)), layout="constrained")
     for offset, (what, label) in enumerate((("forward", "forward"), ("both", "with backward"))):
         speedups = [row[f"eager_{what}"] / row[f"{name}_{what}"] for row in rows]
-        positions = [y + 0.4 * offset for y in range(len(rows))]
-        axes.barh(positions, speedups, 0.38, label=label)
+        axes.barh([y + 0.4 * offset for y in range(len(rows))], speedups, 0.38, label=label)
     axes.set_yticks([y + 0.2 for y in range(len(rows))], labels)
     axes.margins(y=0.01)
     axes.invert_yaxis()
+    # Logarithmic, so that a single slow run of eager PyTorch does not squeeze all other bars.
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.set_xlim(left=1)
+    axes.grid(axis="x", alpha=0.4)
+    axes.set_axisbelow(True)
     axes.set_xlabel("times as fast as eager PyTorch")
-    axes.axvline(1, color="black", linewidth=0.8)
-    axes.legend()
+    threads = "" if about["threads"] is None else f", {about['threads']} thread(s)"
+    axes.set_title(f"{about['device']}{threads}, {about['dtype']}")
+    figure.legend(loc="outside upper right", ncols=2)
     figure.savefig(path, dpi=110)
 
 
-def plot_sweep(rows, path):
+def plot_sweep(rows, about, path):
     """(A - B) / (A + B) of the times: positive where B is the faster."""
     import matplotlib.pyplot as plt
 
@@ -422,6 +445,7 @@ def plot_sweep(rows, path):
             axis.set_ylabel("batch" if grid == "batch" else "selected channels")
             axis.set_title(f"({a} - {b}) / ({a} + {b})")
     figure.colorbar(image, ax=axes, shrink=0.6)
+    figure.suptitle(f"{about['device']}, {about['dtype']}")
     figure.savefig(path, dpi=110)
 
 
@@ -429,7 +453,7 @@ SUITES = {
     "layers": (layers, layers_table, plot_layers),
     "memory": (memory, memory_table, None),
     "sweep": (sweep, plain_table, plot_sweep),
-    "model": (model, plain_table, None),
+    "model": (model, model_table, None),
 }
 
 
@@ -478,7 +502,7 @@ def main():
     facts = "".join(f"- {key}: {value}\n" for key, value in about.items())
     path.with_suffix(".md").write_text(f"# {name}\n\n{facts}\n{text}")
     if plot is not None:
-        plot(rows, path.with_suffix(".png"))
+        plot(rows, about, path.with_suffix(".png"))
     print(text)
 
 
