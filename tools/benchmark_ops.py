@@ -405,8 +405,10 @@ def plot_layers(rows, about, path):
         for row in rows
     ]
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.28 * len(rows)), layout="constrained")
+    slowest = 1.0
     for offset, (what, label) in enumerate((("forward", "forward"), ("both", "with backward"))):
         speedups = [row[f"eager_{what}"] / row[f"{name}_{what}"] for row in rows]
+        slowest = min(slowest, 0.9 * min(speedups))
         axes.barh([y + 0.4 * offset for y in range(len(rows))], speedups, 0.38, label=label)
     axes.set_yticks([y + 0.2 for y in range(len(rows))], labels)
     axes.margins(y=0.01)
@@ -414,7 +416,7 @@ def plot_layers(rows, about, path):
     # Logarithmic, so that a single slow run of eager PyTorch does not squeeze all other bars.
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.set_xlim(left=1)
+    axes.set_xlim(left=slowest)
     axes.grid(axis="x", alpha=0.4)
     axes.set_axisbelow(True)
     axes.set_xlabel("times as fast as eager PyTorch")
