@@ -47,8 +47,8 @@ cudaError_t with_element(Element element, const Body& body) {
   }
 }
 
-// The networks' normalisation has kernels of its own. The others share theirs, which halves the
-// time of compilation, and so do all in double.
+// The networks' normalisation has kernels of its own. The others share theirs, so that there are
+// fewer to compile, and so do all in double.
 template <class T, class Body>
 cudaError_t with_norm(Norm norm, const Body& body) {
   if constexpr (sizeof(T) < sizeof(double)) {

@@ -34,7 +34,8 @@ Parameters<float> parameters_of(const Arguments &a) {
 }
 
 template <class T, int width, class NormOf>
-void tiled_interleaved(const Forward<T> &op, NormOf norm, const ForwardPlan &plan) {
+void tiled_interleaved(const Forward<T> &op, NormOf norm,
+                       const ForwardPlan &plan) {
   if constexpr (width > 1) {
     if (plan.width < width) {
       return tiled_interleaved<T, width / 2>(op, norm, plan);
@@ -42,7 +43,8 @@ void tiled_interleaved(const Forward<T> &op, NormOf norm, const ForwardPlan &pla
   }
   emulation::launch(forward_tiled_interleaved<T, width, NormOf>,
                     {plan.grid_x, plan.grid_y, plan.grid_z},
-                    {kForwardThreads, 1, 1}, plan.shared_bytes, op, norm, plan.tile);
+                    {kForwardThreads, 1, 1}, plan.shared_bytes, op, norm,
+                    plan.tile);
 }
 
 template <class T, class NormOf>
@@ -60,11 +62,12 @@ void forward(const Arguments &a, NormOf norm, const T *x, T *y) {
                          sizeof(PairEntry<float>),
                          static_cast<int>(a.multiprocessors)};
   if (a.strategy != 2) {
-    auto *kernel =
-        a.strategy == 1 ? forward_elementwise<T, true> : forward_elementwise<T, false>;
+    auto *kernel = a.strategy == 1 ? forward_elementwise<T, true>
+                                   : forward_elementwise<T, false>;
     // Fewer threads than elements in every direction, so that all loops go
     // round.
-    emulation::launch(kernel, {2, 3, 2}, {32, 2, 1}, 0, op, a.interleaved != 0, any_norm(a));
+    emulation::launch(kernel, {2, 3, 2}, {32, 2, 1}, 0, op, a.interleaved != 0,
+                      any_norm(a));
   } else if (a.interleaved) {
     tiled_interleaved<T, kFull>(op, norm, plan_interleaved(size));
   } else {
@@ -72,14 +75,14 @@ void forward(const Arguments &a, NormOf norm, const T *x, T *y) {
     auto *kernel = plan.width == kFull ? forward_tiled_planar<T, kFull, NormOf>
                                        : forward_tiled_planar<T, 1, NormOf>;
     emulation::launch(kernel, {plan.grid_x, plan.grid_y, plan.grid_z},
-                      {kForwardThreads, 1, 1}, plan.shared_bytes, op, norm, plan.tile,
-                      plan.channels_per_block);
+                      {kForwardThreads, 1, 1}, plan.shared_bytes, op, norm,
+                      plan.tile, plan.channels_per_block);
   }
 }
 
 template <class T, class NormOf>
-void backward(const Arguments &a, NormOf norm, const T *x, const T *dy, T *dx, float *dgate,
-              float *dalpha, float *dweight, float *dbias) {
+void backward(const Arguments &a, NormOf norm, const T *x, const T *dy, T *dx,
+              float *dgate, float *dalpha, float *dweight, float *dbias) {
   const Shape shape = shape_of(a);
   const int64_t tiles = divide_up(a.pixels, kLanes);
   const int64_t blocks = divide_up(a.batch * tiles, a.tiles_per_block);
@@ -98,10 +101,11 @@ void backward(const Arguments &a, NormOf norm, const T *x, const T *dy, T *dx, f
                        tiles,
                        a.tiles_per_block};
   const BackwardShared<float> shared(nullptr, shape.selected, shape.pairs,
-                                     shape.channels, kWarps, a.interleaved != 0);
-  emulation::launch(backward_tiled<T, kWarps, NormOf>,
-                    {static_cast<unsigned>(blocks), 1, 1},
-                    {kWarps * kLanes, 1, 1}, shared.bytes, op, a.interleaved != 0, norm);
+                                     shape.channels, kWarps,
+                                     a.interleaved != 0);
+  emulation::launch(
+      backward_tiled<T, kWarps, NormOf>, {static_cast<unsigned>(blocks), 1, 1},
+      {kWarps * kLanes, 1, 1}, shared.bytes, op, a.interleaved != 0, norm);
   emulation::launch(finish_selected<float>, {parts, 1, 1},
                     {kFinishThreads, 1, 1}, 0, selected_sums.data(), a.gate,
                     a.alpha, tiles, total, shape.selected, dgate,
@@ -151,8 +155,7 @@ void backward_float(const Arguments *a, const float *x, const float *dy,
 void backward_bfloat16(const Arguments *a, const __nv_bfloat16 *x,
                        const __nv_bfloat16 *dy, __nv_bfloat16 *dx, float *dgate,
                        float *dalpha, float *dweight, float *dbias) {
-  backward_by_norm<__nv_bfloat16>(*a, x, dy, dx, dgate, dalpha, dweight,
-                                    dbias);
+  backward_by_norm<__nv_bfloat16>(*a, x, dy, dx, dgate, dalpha, dweight, dbias);
 }
 
 } // extern "C"
