@@ -6,7 +6,7 @@ _base_ = [
     "_base_/default_runtime.py",
 ]
 model = dict(bbox_head=dict(num_classes=3))
-train_cfg = dict(max_epochs=48, val_interval=8)
+train_cfg = dict(max_epochs=36, val_interval=6)
 param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(end=48, T_max=47)
+param_scheduler[1].update(end=36, T_max=35)
 default_hooks = dict(logger=dict(interval=10))

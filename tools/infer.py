@@ -97,10 +97,9 @@ def main() -> None:
         for path, array, prediction, picture in zip(
             batch, arrays, result["predictions"], result["visualization"], strict=True
         ):
-            # The visualizer draws in RGB, files are written in BGR.
-            mmcv.imwrite(mmcv.rgb2bgr(picture), str(args.out_dir / "vis" / path.name))
+            mmcv.imwrite(picture, str(args.out_dir / "vis" / path.name))
             if len(sheet) < 24:
-                sheet.append(mmcv.rgb2bgr(picture))
+                sheet.append(picture)
             height, width = array.shape[:2]
             image = dict(id=len(images) + 1, file_name=path.name, width=width, height=height)
             images.append(image)

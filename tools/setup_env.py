@@ -304,7 +304,7 @@ def install(environment: Environment) -> None:
             )
 
     environment.pip(
-        "Building csrc/ and installing mmhadaptive (half a minute)",
+        "Building csrc/ and installing mmhadaptive (1 minute)",
         *("install", "-v", "--no-deps", "--no-build-isolation", "-e", str(ROOT)),
     )
     environment.ask("import mmdet.models, mmpretrain.models, mmhadaptive")
@@ -321,7 +321,8 @@ def main() -> None:
         install(Environment(path, log_dir))
     except SetupError as error:
         sys.exit(f"\nSet-up stopped. {error}")
-    print(f"-- {path} is ready ({time.monotonic() - start:.0f} s)", flush=True)
+    size = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
+    print(f"-- {path} is ready: {time.monotonic() - start:.0f} s, {size / 1e9:.1f} GB", flush=True)
 
 
 if __name__ == "__main__":

@@ -133,6 +133,16 @@ def test_infer_on_a_folder(trained, run_tool, tmp_path, digits, digits_config):
     coco.loadRes([dict(annotation) for annotation in coco.anns.values()])
 
 
+def test_pictures_keep_their_colours(trained, run_tool, tmp_path, digits, digits_config):
+    image = digits / "val" / "00001.png"
+    run_tool(
+        *("infer.py", image, digits_config, trained / "epoch_1.pth", "--device", "cpu"),
+        *("--out-dir", tmp_path, "--score-thr", "1.0"),
+    )
+    drawn = cv2.imread(str(tmp_path / "vis" / "00001.png")).astype(int)
+    assert np.abs(drawn - cv2.imread(str(image))).max() <= 2
+
+
 def test_infer_names_what_is_wrong(trained, run_tool, tmp_path, digits, digits_config):
     (tmp_path / "broken.png").write_bytes(b"nothing")
     cases = {
