@@ -2,7 +2,7 @@
 _base_ = [
     "_base_/models/ssd_hadaptive_s.py",
     "_base_/datasets/bccd_320.py",
-    "_base_/schedules/sgd_24e.py",
+    "_base_/schedules/sgd_18e.py",
     "_base_/default_runtime.py",
 ]
 model = dict(bbox_head=dict(num_classes=3))
