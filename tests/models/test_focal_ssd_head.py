@@ -34,6 +34,7 @@ def build_head(**options):
     return MODELS.build(
         dict(
             type="FocalSSDHead",
+            _scope_="mmdet",
             num_classes=2,
             in_channels=(4, 6),
             anchor_generator=dict(
@@ -170,6 +171,7 @@ def test_wrong_arguments():
         MODELS.build(
             dict(
                 type="FocalSSDHead",
+                _scope_="mmdet",
                 num_classes=2,
                 in_channels=(4,),
                 anchor_generator=dict(
