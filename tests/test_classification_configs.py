@@ -46,7 +46,7 @@ def test_no_config_is_missing():
         *(f"hadaptive_s_cifar100_{name}" for name in ABLATIONS),
         *(f"{name}_cifar100" for name in PEERS),
     ]
-    assert NAMES == sorted(expected)
+    assert sorted(expected) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
