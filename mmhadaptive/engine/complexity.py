@@ -8,7 +8,6 @@ import torch
 from mmengine.analysis import ActivationAnalyzer, FlopAnalyzer, parameter_count
 from torch import nn
 
-
 # mmengine has handles for these; None in their place would leave those in force.
 UNCOUNTED = ("batch_norm", "adaptive_avg_pool2d", "upsample_nearest2d")
 
