@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from mmpretrain.datasets import BaseDataset
@@ -91,7 +92,7 @@ class CIFAR100Files(BaseDataset):
         ValueError: The file is damaged, or an argument is out of range.
     """
 
-    METAINFO = {"classes": CIFAR100_CATEGORIES}
+    METAINFO: ClassVar[dict] = {"classes": CIFAR100_CATEGORIES}
 
     def __init__(
         self,
