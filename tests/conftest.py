@@ -54,25 +54,27 @@ def run_dist():
 def digits(tmp_path_factory, run_tool):
     """A small set of the demo's images: 24 to train on, 8 to validate."""
     folder = tmp_path_factory.mktemp("data") / "digits"
-    run_tool("make_digits.py", "--out", folder, "--train", 24, "--val", 8, "--size", 64)
+    run_tool("make_digits.py", "--out", folder, "--train", 24, "--val", 8, "--size", 96)
     return folder
 
 
 @pytest.fixture(scope="session")
 def digits_config(digits):
-    """The demo's config for the small set, at 64x64, for one epoch; it keeps every score."""
+    """The demo's config for the small set, at 96x96, for one epoch; it keeps every score.
+
+    At 64x64 the neck would end in a convolution of stride 2 on a 1x1 map, which has no right
+    gradient in bfloat16 on a CPU (docs/detection.md).
+    """
     path = digits.parent / "digits.py"
     path.write_text(
         f"""
 _base_ = {str(ROOT / "configs" / "ssd_hadaptive_s_digits.py")!r}
 data_root = {f"{digits}/"!r}
 model = dict(test_cfg=dict(score_thr=0.0, max_per_img=5))
-# Near the initial weights the boxes stay near the default ones, so there is something to evaluate.
-optim_wrapper = dict(optimizer=dict(lr=0.0001))
 train_pipeline = _base_.train_pipeline
-train_pipeline[-2].scale = (64, 64)
+train_pipeline[-2].scale = (96, 96)
 test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = (64, 64)
+test_pipeline[1].scale = (96, 96)
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader

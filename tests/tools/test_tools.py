@@ -21,7 +21,7 @@ def trained(tmp_path_factory, run_tool, digits_config):
 
 def test_digits_depend_on_the_seed_alone(digits, tmp_path, run_tool):
     again = tmp_path / "again"
-    arguments = ["--train", 24, "--val", 8, "--size", 64]
+    arguments = ["--train", 24, "--val", 8, "--size", 96]
     run_tool("make_digits.py", "--out", again, *arguments)
     for path in digits.rglob("*.*"):
         assert path.read_bytes() == (again / path.relative_to(digits)).read_bytes(), path
@@ -49,7 +49,7 @@ def test_digits_are_a_sound_coco_set(digits):
             assert x + w <= image["width"]
             assert y + h <= image["height"]
         pixels = cv2.imread(str(digits / split / "00001.png"))
-        assert pixels.shape == (64, 64, 3)
+        assert pixels.shape == (96, 96, 3)
 
 
 def test_training_and_held_out_digits_are_disjoint():
@@ -77,12 +77,28 @@ def test_mixed_precision_training_left_a_checkpoint(trained):
     assert "BFloat16OptimWrapper" in config
 
 
+def test_mixed_precision_gradients_have_the_norm_of_full_ones(
+    trained, run_tool, tmp_path, digits_config
+):
+    run_tool("train.py", digits_config, "--work-dir", tmp_path)
+    norms = []
+    for work_dir in (trained, tmp_path):
+        (scalars,) = work_dir.rglob("scalars.json")
+        records = [json.loads(line) for line in scalars.read_text().splitlines()]
+        norms.append([record["grad_norm"] for record in records if "grad_norm" in record])
+    mixed, full = norms
+    assert len(full) == 3
+    # Rounding changes which channels are chosen, so the norms agree only roughly.
+    assert mixed == pytest.approx(full, rel=0.3)
+
+
 def test_test_writes_metrics_predictions_and_pictures(trained, run_tool, tmp_path, digits_config):
-    run_tool(
+    result = run_tool(
         "test.py",
         *(digits_config, trained / "epoch_1.pth", "--work-dir", tmp_path / "work"),
         *("--out", tmp_path / "predictions.pkl", "--show-dir", "pictures"),
     )
+    assert "bbox_mAP_50" in result.stdout + result.stderr
     predictions = pickle.loads((tmp_path / "predictions.pkl").read_bytes())
     assert len(predictions) == 8
     assert len(list((tmp_path / "work").rglob("pictures/*.png"))) == 8
@@ -124,9 +140,11 @@ def test_infer_on_a_folder(trained, run_tool, tmp_path, digits, digits_config):
     assert {image["file_name"] for image in coco.imgs.values()} == {
         path.name for path in (out / "vis").iterdir()
     }
+    assert len(coco.anns) > 0
     for annotation in coco.anns.values():
         assert annotation["score"] >= 0.001
         assert 1 <= annotation["category_id"] <= 10
+    coco.loadRes([dict(annotation) for annotation in coco.anns.values()])
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (512, 6 * 256, 3)
 
 

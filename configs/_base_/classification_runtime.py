@@ -1,0 +1,23 @@
+# Runtime of the classification configs: hooks, logging, and what mmhadaptive registers.
+_base_ = "default_runtime.py"
+default_scope = "mmpretrain"
+custom_imports = dict(
+    _delete_=True,
+    imports=["mmhadaptive.models.backbones", "mmhadaptive.engine"],
+    allow_failed_imports=False,
+)
+
+default_hooks = dict(
+    checkpoint=dict(save_best="accuracy/top1"),
+    visualization=dict(_delete_=True, type="VisualizationHook", enable=False),
+)
+custom_hooks = [
+    dict(type="AdaptTemperatureHook"),
+    dict(type="EpochSeedHook"),
+    dict(type="CheckCheckpointHook"),
+    dict(type="ChannelsLastHook"),
+    dict(type="CheckInvalidLossHook", interval=50, priority="VERY_LOW"),
+]
+visualizer = dict(
+    _delete_=True, type="UniversalVisualizer", vis_backends=[dict(type="LocalVisBackend")]
+)

@@ -1,0 +1,67 @@
+# CIFAR-100 enlarged to 224x224, read from the cifar-100-python pickles by mmpretrain.
+# Augmentation (ours: the paper's is not at hand): a random crop with a padding of 4 and a flip, at
+# 32x32, before the bicubic enlargement.
+dataset_type = "CIFAR100"
+data_root = "data/cifar100/"
+data_source = (
+    "CIFAR-100 comes as cifar-100-python.tar.gz from "
+    "https://www.cs.toronto.edu/~kriz/cifar.html. Unpack it into data/cifar100, so that there is "
+    "data/cifar100/cifar-100-python, or link a folder that has it: "
+    "ln -s /path/to/folder data/cifar100"
+)
+# The images are RGB already.
+data_preprocessor = dict(
+    num_classes=100,
+    mean=[129.304, 124.070, 112.434],
+    std=[68.170, 65.392, 70.418],
+    to_rgb=False,
+)
+enlarge = dict(type="Resize", scale=224, interpolation="bicubic")
+
+train_pipeline = [
+    dict(type="RandomCrop", crop_size=32, padding=4),
+    dict(type="RandomFlip", prob=0.5, direction="horizontal"),
+    enlarge,
+    dict(type="PackInputs"),
+]
+test_pipeline = [enlarge, dict(type="PackInputs")]
+
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=8,
+    persistent_workers=False,
+    drop_last=True,
+    sampler=dict(type="DefaultSampler", shuffle=True),
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        split="train",
+        download=False,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=64,
+    num_workers=4,
+    persistent_workers=False,
+    drop_last=False,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        split="test",
+        download=False,
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = [dict(type="Accuracy", topk=(1, 5))]
+test_evaluator = [
+    dict(type="Accuracy", topk=(1, 5)),
+    dict(type="SingleLabelMetric", items=("precision", "recall", "f1-score"), average=None),
+    dict(type="ConfusionMatrix"),
+]

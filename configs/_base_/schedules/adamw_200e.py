@@ -1,0 +1,35 @@
+# The paper's classification recipe: AdamW 1e-3 at batch 64, weight decay 1e-4, 200 epochs, of which
+# 5 % are linear warm-up and the rest a cosine. It ends at zero (ours: the paper's end is not at
+# hand). --auto-scale-lr scales the learning rate to another batch.
+max_epochs = 200
+warmup_epochs = 10
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=1)
+val_cfg = dict()
+test_cfg = dict()
+
+optim_wrapper = dict(
+    type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.001, weight_decay=0.0001)
+)
+param_scheduler = [
+    dict(
+        type="LinearLR",
+        start_factor=0.001,
+        begin=0,
+        end=warmup_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type="CosineAnnealingLR",
+        eta_min=0,
+        begin=warmup_epochs,
+        end=max_epochs,
+        T_max=max_epochs - warmup_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
+auto_scale_lr = dict(base_batch_size=64)
+
+# Labels, the same for every network (ours: the paper's are not at hand): smoothed by 0.1.
+loss = dict(type="LabelSmoothLoss", label_smooth_val=0.1, mode="original")

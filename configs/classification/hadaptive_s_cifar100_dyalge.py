@@ -1,0 +1,3 @@
+# The paper's number (Table 1, DyAlge): not at hand.
+_base_ = "hadaptive_s_cifar100.py"
+model = dict(backbone=dict(ach_cfg=dict(product_norm_cfg=dict(type="DyAlge"))))

@@ -1,0 +1,151 @@
+"""Every classification config builds, takes a step of its optimizer and predicts."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS, TRANSFORMS
+from mmpretrain.structures import DataSample
+
+from mmhadaptive.layers import AdaptiveCrossHadamard, DyAlge, DySig, DySoft
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / "configs" / "classification").glob("*.py"))
+NAMES = [path.stem for path in CONFIGS]
+PEERS = [
+    *("mobilenetv3_small", "mobilenetv3_large", "shufflenetv2_1x"),
+    *(f"mobileone_s{i}" for i in range(4)),
+    *(f"mobilenetv4_conv_{size}" for size in ("small", "medium", "large")),
+    *(f"starnet_s{i}" for i in range(1, 5)),
+    *("ghostnet_100", "ghostnetv3_100"),
+]
+ABLATIONS = ["no_pointwise", "static_scores", "fixed_channels", "bn", "dysoft", "dysig", "dyalge"]
+
+
+def load(name):
+    return Config.fromfile(ROOT / "configs" / "classification" / f"{name}.py")
+
+
+def build(cfg):
+    if cfg.model.type == "TimmClassifier" and importlib.util.find_spec("timm") is None:
+        pytest.skip("timm is not installed")
+    model = dict(cfg.model, data_preprocessor=cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        return MODELS.build(model)
+
+
+def test_no_config_is_missing():
+    expected = [
+        *(f"hadaptive_{arch}_{data}" for arch in "sml" for data in ("cifar100", "imagenet")),
+        *(f"hadaptive_s_cifar100_{name}" for name in ABLATIONS),
+        *(f"{name}_cifar100" for name in PEERS),
+    ]
+    assert sorted(expected) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_takes_a_step_and_predicts(name):
+    torch.manual_seed(0)
+    cfg = load(name)
+    model = build(cfg)
+    num_classes = cfg.data_preprocessor.num_classes
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    gradients = {}
+    optim_wrapper.optimizer.register_step_pre_hook(
+        lambda *args: gradients.update({k: p.grad for k, p in model.named_parameters()})
+    )
+    before = {key: value.detach().clone() for key, value in model.named_parameters()}
+    data = dict(
+        inputs=torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8),
+        data_samples=[DataSample().set_gt_label(label) for label in (0, num_classes - 1)],
+    )
+    losses = model.train().train_step(data, optim_wrapper)
+    assert losses["loss"].isfinite()
+    for key, parameter in model.named_parameters():
+        assert gradients[key] is not None, key
+        assert gradients[key].isfinite().all(), key
+        assert parameter.isfinite().all(), key
+    moved = sum(not torch.equal(value, before[key]) for key, value in model.named_parameters())
+    assert moved > 0.9 * len(before)
+    with torch.no_grad():
+        predictions = model.eval().test_step(data)
+    scores = torch.stack([sample.pred_score for sample in predictions])
+    assert scores.shape == (2, num_classes)
+    torch.testing.assert_close(scores.sum(1), torch.ones(2))
+
+
+def test_the_recipe_is_the_same_everywhere():
+    recipe = load("hadaptive_s_cifar100")
+    for name in NAMES:
+        cfg = load(name)
+        for key in ("optim_wrapper", "param_scheduler", "train_cfg", "auto_scale_lr", "loss"):
+            assert cfg[key] == recipe[key], (name, key)
+        loss = cfg.model.loss if cfg.model.type == "TimmClassifier" else cfg.model.head.loss
+        assert (loss.type, loss.label_smooth_val) == ("LabelSmoothLoss", 0.1), name
+        if name.endswith("imagenet"):
+            assert cfg.train_dataloader.dataset.type == "ImageNet"
+        else:
+            assert cfg.train_dataloader == recipe.train_dataloader
+        assert cfg.train_dataloader.batch_size == 64
+        # Nothing is downloaded.
+        assert not cfg.model.get("pretrained")
+        assert not cfg.train_dataloader.dataset.get("download")
+        assert not cfg.test_dataloader.dataset.get("download")
+    assert recipe.optim_wrapper.optimizer == dict(type="AdamW", lr=1e-3, weight_decay=1e-4)
+    assert recipe.auto_scale_lr == dict(base_batch_size=64)
+    warmup, cosine = recipe.param_scheduler
+    assert recipe.train_cfg.max_epochs == cosine.end == 200
+    # 5 % of the epochs.
+    assert warmup.end == cosine.begin == 10
+    assert cosine.T_max == 190
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=NAMES)
+def test_states_the_number_that_it_is_to_meet(path):
+    first = path.read_text().splitlines()[0]
+    assert re.fullmatch(r"# The paper's number \(.+\): (not at hand|\d.+)\.", first), first
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("no_pointwise", dict(pointwise=False, selection="eca", norm=DySoft)),
+        ("static_scores", dict(pointwise=True, selection="static", norm=DySoft)),
+        ("fixed_channels", dict(pointwise=True, selection="fixed", norm=DySoft)),
+        ("bn", dict(pointwise=True, selection="eca", norm=torch.nn.BatchNorm2d)),
+        ("dysoft", dict(pointwise=True, selection="eca", norm=DySoft)),
+        ("dysig", dict(pointwise=True, selection="eca", norm=DySig)),
+        ("dyalge", dict(pointwise=True, selection="eca", norm=DyAlge)),
+    ],
+)
+def test_ablations_change_one_thing_in_every_layer(name, expected):
+    model = build(load(f"hadaptive_s_cifar100_{name}"))
+    layers = [module for module in model.modules() if isinstance(module, AdaptiveCrossHadamard)]
+    assert len(layers) == 6
+    for layer in layers:
+        assert isinstance(layer.pointwise, torch.nn.Identity) != expected["pointwise"]
+        assert layer.selection == expected["selection"]
+        assert isinstance(layer.product_norm, expected["norm"])
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("hadaptive_s_cifar100", (32, 32)), ("hadaptive_s_imagenet", (300, 200))]
+)
+def test_pipelines_end_at_224(name, size, tmp_path):
+    cfg = load(name)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        with DefaultScope.overwrite_default_scope("mmpretrain"):
+            steps = [TRANSFORMS.build(step) for step in loader.dataset.pipeline]
+        results = dict(img=image, img_shape=size, gt_label=3)
+        for step in steps:
+            if type(step).__name__ != "LoadImageFromFile":
+                results = step(results)
+        assert results["inputs"].shape == (3, 224, 224)
+        assert results["data_samples"].gt_label.tolist() == [3]
