@@ -105,9 +105,7 @@ class AdaptiveCrossHadamard(BaseModule):
             )
             self.temperature = AdaptiveTemperature(tau, tau_rate)
         self.selection = selection
-        self.product_norm = self._build_product_norm(
-            product_norm_cfg, num_products(num_selected)
-        )
+        self.product_norm = self._build_product_norm(product_norm_cfg, num_products(num_selected))
 
     @staticmethod
     def _build_product_norm(cfg: dict | None, num_features: int) -> nn.Module | None:

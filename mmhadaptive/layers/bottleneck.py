@@ -160,7 +160,5 @@ class ACHBottleneck(AdaptiveBottleneck):
             if hidden_channels is None:
                 raise ValueError("ACHBottleneck needs num_selected or hidden_channels")
             num_selected = selected_for_width(in_channels, hidden_channels)
-        expansion = dict(
-            type="AdaptiveCrossHadamard", num_selected=num_selected, **(ach_cfg or {})
-        )
+        expansion = dict(type="AdaptiveCrossHadamard", num_selected=num_selected, **(ach_cfg or {}))
         super().__init__(expansion, in_channels, out_channels, kernel_size, stride, **kwargs)

@@ -96,9 +96,7 @@ class ACHFeedForward(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.expand = ACHTokenExpansion(
-            embed_dims, num_selected, hidden_channels, act_cfg, ach_cfg
-        )
+        self.expand = ACHTokenExpansion(embed_dims, num_selected, hidden_channels, act_cfg, ach_cfg)
         self.drop = nn.Dropout(ffn_drop)
         self.project = nn.Linear(self.expand.out_channels, embed_dims)
         self.dropout_layer = build_dropout(dropout_layer) if dropout_layer else nn.Identity()
