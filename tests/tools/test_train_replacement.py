@@ -19,16 +19,16 @@ def data(tmp_path):
     return tmp_path
 
 
-def test_original_beside_replaced(data, run_tool):
+def test_original_beside_replaced(data, run_here):
     out = data / "result.json"
     command = ["train_replacement.py", data, "--out", out, "--fraction", 0.5, "--batch-size", 50]
     command += ["--epochs", 1, "--configs", "mobilenetv3_small_ach_9_10_cifar100", "--seeds"]
-    run_tool(*command, 0)
+    run_here(*command, 0)
     first = json.loads(out.read_text())
     assert [run["variant"] for run in first["runs"]] == ["original", "replaced"]
     assert [run["parameters"] for run in first["runs"]] == [1620356, 1550936]
     # A second call keeps the first one's runs; the same seed gives the same losses.
-    run_tool(*command, 0, 1)
+    run_here(*command, 0, 1)
     second = json.loads(out.read_text())
     assert second["runs"][:2] == first["runs"]
     assert [entry["seeds"] for entry in second["summary"]] == [2, 2]
@@ -36,12 +36,12 @@ def test_original_beside_replaced(data, run_tool):
     assert len(rows) == 4
     again = data / "again.json"
     command[3] = again
-    run_tool(*command, 0)
+    run_here(*command, 0)
     losses = [
         [run["losses"] for run in json.loads(p.read_text())["runs"][:2]] for p in (out, again)
     ]
     assert losses[0] == losses[1]
     command[3] = out
     command[5] = 1.0
-    failed = run_tool(*command, 0, check=False)
-    assert "other settings" in failed.stderr
+    with pytest.raises(ValueError, match="other settings"):
+        run_here(*command, 0)
