@@ -90,7 +90,7 @@ def augment(images, generator):
     rows = torch.arange(height) + shifts[0]
     numbers = torch.arange(count)[:, None, None]
     cropped = padded.permute(0, 2, 3, 1)[numbers, rows[:, :, None], columns[:, None, :]]
-    return cropped.permute(0, 3, 1, 2).contiguous()
+    return cropped.permute(0, 3, 1, 2)
 
 
 def train(model, images, labels, cfg, args, seed, name):
@@ -230,7 +230,8 @@ def main():
                 model, parameters = build(cfg, variant, args.stem_stride)
                 # The noise of the choice and dropout start alike in both variants.
                 torch.manual_seed(seed)
-                model.to(args.device)
+                # Twice as fast on a CPU.
+                model.to(args.device, memory_format=torch.channels_last)
                 label = f"{name}, {variant}, seed {seed}"
                 start = time.perf_counter()
                 losses = train(model, images, labels, cfg, args, seed, label)
