@@ -30,10 +30,15 @@ MMHADAPTIVE_INLINE int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-// The rows of a block of pixels are several streams of short runs, which hardware prefetchers lose.
-// An address beyond the end of the tensor does no harm.
+// Channels_last kernels ask for the next pixels themselves: their streams of short, partly masked
+// accesses are lost on hardware prefetchers. An address beyond the end of the tensor does no harm.
 constexpr int kLine = 64;
-MMHADAPTIVE_INLINE void prefetch(const void* address) { __builtin_prefetch(address); }
+MMHADAPTIVE_INLINE void prefetch(const void* address) {
+  __builtin_prefetch(address);
+}
+MMHADAPTIVE_INLINE void prefetch_to_write(const void* address) {
+  __builtin_prefetch(address, 1);
+}
 
 template <class T>
 MMHADAPTIVE_INLINE void copy(T* to, const T* from, int64_t count) {
@@ -161,6 +166,7 @@ void forward_interleaved(const Forward& op, int64_t begin, int64_t end) {
       for (int i = 0, p = 0; i < k - 1; p += k - 1 - i, ++i) {
         const V left = alpha * Math::broadcast(z[i]);
         for (int j = i + 1, q = p; j < k; j += Math::lanes, q += Math::lanes) {
+          prefetch_to_write(products + out_channels + q);
           const V f = Normalisation<norm, Math>::value(left * Math::load(&z[j]));
           const V out = norm == Norm::kNone ? f : Math::load(&weight[q]) * f + Math::load(&bias[q]);
           // What is past the end of row i is overwritten by row i + 1.
