@@ -1,12 +1,18 @@
 """Layers of Hadaptive-Net, registered in mmengine's MODELS."""
 
-from .adaptive_cross_hadamard import AdaptiveCrossHadamard
-from .bottleneck import AdaptiveBottleneck, GhostExpansion
+from .ach_plugin import ACHPlugin
+from .adaptive_cross_hadamard import AdaptiveCrossHadamard, selected_for_width
+from .bottleneck import ACHBottleneck, AdaptiveBottleneck, GhostExpansion
 from .dynamic_norm import DyAlge, DynamicNorm, DySig, DySoft
+from .feed_forward import ACHFeedForward, ACHTokenExpansion
 from .gumbel_top_k import gumbel_top_k, top_k
 from .temperature import AdaptiveTemperature, adapt_temperature, adaptive_layers
 
 __all__ = [
+    "ACHBottleneck",
+    "ACHFeedForward",
+    "ACHPlugin",
+    "ACHTokenExpansion",
     "AdaptiveBottleneck",
     "AdaptiveCrossHadamard",
     "AdaptiveTemperature",
@@ -18,5 +24,6 @@ __all__ = [
     "adapt_temperature",
     "adaptive_layers",
     "gumbel_top_k",
+    "selected_for_width",
     "top_k",
 ]

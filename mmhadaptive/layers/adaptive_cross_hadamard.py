@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmhadaptive.ops import cross_hadamard
+from mmhadaptive.ops.arguments import MAX_SELECTED, MIN_SELECTED, num_products
 
 from .channel_scores import ECAScores, StaticScores
 from .dynamic_norm import DynamicNorm
@@ -16,6 +17,22 @@ from .gumbel_top_k import gumbel_top_k, top_k
 from .temperature import TAU_MAX, AdaptiveTemperature
 
 SELECTIONS = ("eca", "static", "fixed")
+
+
+def selected_for_width(in_channels: int, width: int) -> int:
+    """The smallest ``k`` whose expansion ``in_channels + k(k-1)/2`` reaches ``width``.
+
+    Raises:
+        ValueError: No ``k`` up to ``in_channels``, or to the operator's limit, reaches it.
+    """
+    largest = min(in_channels, MAX_SELECTED)
+    for num_selected in range(MIN_SELECTED, largest + 1):
+        if in_channels + num_products(num_selected) >= width:
+            return num_selected
+    raise ValueError(
+        f"{in_channels} channels cannot be expanded to {width}: with num_selected={largest} they "
+        f"become {in_channels + num_products(largest)}"
+    )
 
 
 @MODELS.register_module()
@@ -74,10 +91,9 @@ class AdaptiveCrossHadamard(BaseModule):
             )
         if selection not in SELECTIONS:
             raise ValueError(f"selection must be one of {SELECTIONS}, got {selection!r}")
-        num_products = num_selected * (num_selected - 1) // 2
         self.in_channels = in_channels
         self.num_selected = num_selected
-        self.out_channels = in_channels + num_products
+        self.out_channels = in_channels + num_products(num_selected)
         self.pointwise = (
             ConvModule(in_channels, in_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
             if pointwise
@@ -89,16 +105,16 @@ class AdaptiveCrossHadamard(BaseModule):
             )
             self.temperature = AdaptiveTemperature(tau, tau_rate)
         self.selection = selection
-        self.product_norm = self._build_product_norm(product_norm_cfg, num_products)
+        self.product_norm = self._build_product_norm(product_norm_cfg, num_products(num_selected))
 
     @staticmethod
-    def _build_product_norm(cfg: dict | None, num_products: int) -> nn.Module | None:
+    def _build_product_norm(cfg: dict | None, num_features: int) -> nn.Module | None:
         if cfg is None:
             return None
         layer_type = MODELS.get(cfg["type"])
         if isinstance(layer_type, type) and issubclass(layer_type, DynamicNorm):
-            return MODELS.build(dict(cfg, num_features=num_products))
-        return build_norm_layer(cfg, num_products)[1]
+            return MODELS.build(dict(cfg, num_features=num_features))
+        return build_norm_layer(cfg, num_features)[1]
 
     def select(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Choose channels of ``x`` (N, C, H, W): ``index`` and ``gate``, both (N, k), by rank."""

@@ -6,8 +6,10 @@ import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from .adaptive_cross_hadamard import selected_for_width
 
 
 @MODELS.register_module()
@@ -48,6 +50,12 @@ class GhostExpansion(BaseModule):
         return torch.cat([x, self.cheap(x)], dim=1)
 
 
+def _squeeze_excitation(channels: int, ratio: int) -> nn.Module:
+    from torchvision.ops import SqueezeExcitation
+
+    return SqueezeExcitation(channels, channels // ratio, scale_activation=nn.Hardsigmoid)
+
+
 @MODELS.register_module()
 class AdaptiveBottleneck(BaseModule):
     """Expansion, depthwise ``kernel_size`` + BN + activation, 1x1 projection + BN, residual.
@@ -61,6 +69,8 @@ class AdaptiveBottleneck(BaseModule):
         kernel_size: Size of the depthwise convolution. An even size takes no padding, an odd one
             keeps the size.
         stride: Stride of the depthwise convolution.
+        se_ratio: Reduction of a squeeze-and-excitation after the depthwise convolution, with a
+            hard sigmoid, as MobileNetV3's; None for none. It needs torchvision.
         with_cp: Whether to trade computation for memory by recomputing the block in backward.
         norm_cfg: Normalisation of every convolution.
         act_cfg: Activation after the depthwise convolution.
@@ -77,6 +87,7 @@ class AdaptiveBottleneck(BaseModule):
         out_channels: int,
         kernel_size: int,
         stride: int = 1,
+        se_ratio: int | None = None,
         with_cp: bool = False,
         norm_cfg: dict = dict(type="BN"),
         act_cfg: dict = dict(type="HSwish"),
@@ -97,13 +108,57 @@ class AdaptiveBottleneck(BaseModule):
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
         )
+        self.se = _squeeze_excitation(width, se_ratio) if se_ratio else nn.Identity()
         self.project = ConvModule(width, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
 
     def _forward(self, x: Tensor) -> Tensor:
-        y = self.project(self.depthwise(self.expand(x)))
+        y = self.project(self.se(self.depthwise(self.expand(x))))
         return x + y if self.with_residual else y
 
     def forward(self, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:
             return checkpoint(self._forward, x, use_reentrant=False)
         return self._forward(x)
+
+
+@MODELS.register_module()
+class ACHBottleneck(AdaptiveBottleneck):
+    """The bottleneck with a cross-Hadamard expansion, to put in the place of another one.
+
+    Args:
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        num_selected: Number ``k`` of chosen channels; None for the smallest one whose expansion
+            reaches ``hidden_channels``.
+        hidden_channels: Width of the bottleneck that this one replaces.
+        kernel_size: Size of the depthwise convolution.
+        stride: Stride of the depthwise convolution.
+        ach_cfg: Further arguments of :class:`AdaptiveCrossHadamard`.
+        **kwargs: Further arguments of :class:`AdaptiveBottleneck`: ``se_ratio``, ``with_cp``,
+            ``norm_cfg``, ``act_cfg``, ``init_cfg``.
+
+    Shapes:
+        ``(N, in_channels, H, W)`` to ``(N, out_channels, H // stride, W // stride)``.
+
+    Raises:
+        ValueError: Neither ``num_selected`` nor ``hidden_channels`` is given, or the width cannot
+            be reached.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_selected: int | None = None,
+        hidden_channels: int | None = None,
+        kernel_size: int = 3,
+        stride: int = 1,
+        ach_cfg: dict | None = None,
+        **kwargs,
+    ) -> None:
+        if num_selected is None:
+            if hidden_channels is None:
+                raise ValueError("ACHBottleneck needs num_selected or hidden_channels")
+            num_selected = selected_for_width(in_channels, hidden_channels)
+        expansion = dict(type="AdaptiveCrossHadamard", num_selected=num_selected, **(ach_cfg or {}))
+        super().__init__(expansion, in_channels, out_channels, kernel_size, stride, **kwargs)

@@ -1,4 +1,4 @@
-"""Export to ONNX: the products become standard operators, and ONNX Runtime gives the same numbers."""
+"""Export to ONNX: products become standard operators, and ONNX Runtime gives the same numbers."""
 
 import numpy as np
 import pytest
