@@ -80,6 +80,8 @@ def test_the_fine_tuned_retinanet_takes_a_step():
     config = Config.fromfile(ROOT / "configs" / "plugin" / "retinanet_r50_ach_coco.py")
     config.model.backbone.init_cfg = None
     config.model.backbone.base_channels = 8
+    # Trained weights have no norm3 of zero, which would keep gradients from the plugins.
+    config.model.backbone.zero_init_residual = False
     config.model.neck.in_channels = [32, 64, 128, 256]
     torch.manual_seed(0)
     model = MODELS.build(dict(config.model, _scope_="mmdet"))
@@ -96,6 +98,5 @@ def test_the_fine_tuned_retinanet_takes_a_step():
         module.project.weight.grad for module in model.modules() if isinstance(module, ACHPlugin)
     ]
     assert len(projections) == 9
-    assert all(gradient.isfinite().all() for gradient in projections)
-    assert any(gradient.abs().max() > 0 for gradient in projections)
+    assert all(gradient.abs().max() > 0 for gradient in projections)
     assert torch.isfinite(total)
