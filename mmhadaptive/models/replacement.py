@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from mmhadaptive.engine.complexity import complexity
 
-# Blocks of Table 2 (MobileNetV3-S) and of Table 5 (the last two of each network), by the names that
-# mmpretrain gives them.
+# Blocks of MobileNetV3-S in Table 2, the last also in Table 5, by the names of mmpretrain.
 PRESETS = {
     "mobilenetv3_small_0": ("layer1",),
     "mobilenetv3_small_1": ("layer2",),
@@ -24,7 +23,6 @@ PRESETS = {
     "mobilenetv3_small_9": ("layer10",),
     "mobilenetv3_small_10": ("layer11",),
     "mobilenetv3_small_9_10": ("layer10", "layer11"),
-    "shufflenetv2_1x_last_two": ("layers.2.2", "layers.2.3"),
 }
 
 
