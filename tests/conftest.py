@@ -1,6 +1,7 @@
 """Data and tools that several test files use."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,17 @@ def run_tool():
     return lambda script, *arguments, check=True: run(
         [sys.executable, f"tools/{script}", *arguments], check
     )
+
+
+@pytest.fixture
+def run_here(monkeypatch):
+    """Run one of the Python tools in this process, which spares the imports."""
+
+    def run_script(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(ROOT / "tools" / script), run_name="__main__")
+
+    return run_script
 
 
 @pytest.fixture(scope="session")

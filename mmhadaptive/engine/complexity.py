@@ -29,6 +29,21 @@ def count_products(inputs: list, outputs: list) -> Counter:
     return Counter()
 
 
+def count_attention(inputs: list, outputs: list) -> Counter:
+    """MACs of ``softmax(q k^T) v``: those of its two matrix products."""
+    query, key, value = (torch.Size(value.type().sizes()) for value in inputs[:3])
+    return Counter(attention=query.numel() * key[-2] + query[:-1].numel() * value[-2:].numel())
+
+
+def mac_analyzer(model: nn.Module, inputs: tuple) -> FlopAnalyzer:
+    """mmengine's counter of ``model(*inputs)``; ``by_module()`` has the MACs of every module."""
+    analyzer = FlopAnalyzer(model, inputs).set_op_handle(
+        **{f"aten::{name}": count_nothing for name in UNCOUNTED},
+        **{"aten::mul": count_products, "aten::scaled_dot_product_attention": count_attention},
+    )
+    return analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+
+
 def complexity(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
     """Count ``model(image)`` for one image of zeros, without gradients.
 
@@ -45,13 +60,9 @@ def complexity(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
         products), as numbers.
     """
     inputs = (torch.zeros(1, *input_shape),)
-    macs = FlopAnalyzer(model, inputs).set_op_handle(
-        **{f"aten::{name}": count_nothing for name in UNCOUNTED},
-        **{"aten::mul": count_products},
-    )
+    macs = mac_analyzer(model, inputs)
     activations = ActivationAnalyzer(model, inputs)
-    for analyzer in (macs, activations):
-        analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    activations.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():
         return dict(
             parameters=parameter_count(model)[""],
