@@ -3,7 +3,7 @@ _base_ = "default_runtime.py"
 default_scope = "mmpretrain"
 custom_imports = dict(
     _delete_=True,
-    imports=["mmhadaptive.models.backbones", "mmhadaptive.engine"],
+    imports=["mmhadaptive.models.backbones", "mmhadaptive.datasets", "mmhadaptive.engine"],
     allow_failed_imports=False,
 )
 
@@ -16,7 +16,7 @@ custom_hooks = [
     dict(type="EpochSeedHook"),
     dict(type="CheckCheckpointHook"),
     dict(type="ChannelsLastHook"),
-    dict(type="CheckInvalidLossHook", interval=50, priority="VERY_LOW"),
+    dict(type="mmdet.CheckInvalidLossHook", interval=50, priority="VERY_LOW"),
 ]
 visualizer = dict(
     _delete_=True, type="UniversalVisualizer", vis_backends=[dict(type="LocalVisBackend")]

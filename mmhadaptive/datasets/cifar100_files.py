@@ -85,7 +85,8 @@ class CIFAR100Files(BaseDataset):
         fraction: Part of every class to keep.
         subset_seed: Chooses that part.
         indices: Images to keep of these: the first n, or a sequence of indices.
-        pipeline: mmpretrain's transforms; they get ``img`` (32, 32, 3) RGB and ``gt_label``.
+        pipeline: mmpretrain's transforms; they get ``img`` (32, 32, 3), BGR as they read from
+            image files, and ``gt_label``; the data preprocessor is to have ``to_rgb=True``.
 
     Raises:
         FileNotFoundError: None of the files is there.
@@ -146,7 +147,7 @@ class CIFAR100Files(BaseDataset):
     def get_data_info(self, idx: int) -> dict:
         """One image as mmpretrain's transforms take it."""
         self.full_init()
-        image = self.images[idx].copy()
+        image = np.ascontiguousarray(self.images[idx][..., ::-1])
         return dict(
             img=image,
             img_shape=image.shape[:2],

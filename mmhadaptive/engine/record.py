@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shlex
 import subprocess
@@ -9,7 +10,6 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import mmengine
 import torch
 
 PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "mmpretrain")
@@ -58,4 +58,9 @@ def write_record(path: str | Path, **results) -> None:
         versions=_versions(),
         **results,
     )
-    mmengine.dump(record, str(path), indent=2)
+    # JSON knows no tensors; mmpretrain's confusion matrix is one.
+    text = json.dumps(record, indent=2, default=lambda value: value.tolist())
+    scratch = Path(f"{path}.part")
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    scratch.write_text(text + "\n")
+    scratch.replace(path)

@@ -31,7 +31,7 @@ def test_both_formats_agree(tmp_path, arrays, protocol):
         np.testing.assert_array_equal(dataset.images, images)
         np.testing.assert_array_equal(dataset.labels, labels)
     info = dataset.get_data_info(30)
-    np.testing.assert_array_equal(info["img"], images[30])
+    np.testing.assert_array_equal(info["img"], images[30][..., ::-1])
     assert info["gt_label"] == 1
 
 
@@ -40,7 +40,7 @@ def test_the_stock_pipeline_takes_it(tmp_path, arrays):
     np.savez(tmp_path / "train.npz", images=images, labels=labels)
     pipeline = [dict(type="PackInputs", _scope_="mmpretrain")]
     sample = CIFAR100Files(str(tmp_path), pipeline=pipeline)[399]
-    np.testing.assert_array_equal(sample["inputs"].permute(1, 2, 0).numpy(), images[399])
+    np.testing.assert_array_equal(sample["inputs"].permute(1, 2, 0).numpy(), images[399][..., ::-1])
     assert sample["data_samples"].gt_label.tolist() == [19]
 
 

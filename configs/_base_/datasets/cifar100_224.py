@@ -1,20 +1,19 @@
-# CIFAR-100 enlarged to 224x224, read from the cifar-100-python pickles by mmpretrain.
+# CIFAR-100 enlarged to 224x224, read from the cifar-100-python pickles or .npz.
 # Augmentation (ours: the paper's is not at hand): a random crop with a padding of 4 and a flip, at
 # 32x32, before the bicubic enlargement.
-dataset_type = "CIFAR100"
+dataset_type = "CIFAR100Files"
 data_root = "data/cifar100/"
 data_source = (
     "CIFAR-100 comes as cifar-100-python.tar.gz from "
     "https://www.cs.toronto.edu/~kriz/cifar.html. Unpack it into data/cifar100, so that there is "
-    "data/cifar100/cifar-100-python, or link a folder that has it: "
+    "data/cifar100/cifar-100-python, or link a folder that has it, or train.npz and test.npz: "
     "ln -s /path/to/folder data/cifar100"
 )
-# The images are RGB already.
 data_preprocessor = dict(
     num_classes=100,
     mean=[129.304, 124.070, 112.434],
     std=[68.170, 65.392, 70.418],
-    to_rgb=False,
+    to_rgb=True,
 )
 enlarge = dict(type="Resize", scale=224, interpolation="bicubic")
 
@@ -37,7 +36,6 @@ train_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         split="train",
-        download=False,
         pipeline=train_pipeline,
     ),
 )
@@ -52,7 +50,6 @@ val_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         split="test",
-        download=False,
         test_mode=True,
         pipeline=test_pipeline,
     ),

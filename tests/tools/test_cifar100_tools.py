@@ -1,0 +1,98 @@
+"""A CIFAR-100 config through the tools, on a few images made here."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmpretrain import ImageClassificationInferencer
+
+from ..conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, run_tool):
+    """A config of 48 pixels for 32 images of 4 classes, and its work dir after two epochs."""
+    folder = tmp_path_factory.mktemp("cifar100")
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (4, 3))
+    for split in ("train", "test"):
+        labels = np.arange(32) % 4
+        noise = rng.normal(0, 20, (32, 32, 32, 3))
+        images = np.clip(colours[labels][:, None, None] + noise, 0, 255).astype(np.uint8)
+        np.savez(folder / f"{split}.npz", images=images, labels=labels)
+    config = folder / "tiny.py"
+    config.write_text(
+        f"""
+_base_ = {str(ROOT / "configs" / "classification" / "hadaptive_s_cifar100.py")!r}
+data_root = {str(folder)!r}
+train_pipeline = _base_.train_pipeline
+test_pipeline = _base_.test_pipeline
+train_pipeline[2].scale = test_pipeline[0].scale = 48
+train_dataloader = dict(
+    batch_size=8, num_workers=0, dataset=dict(data_root=data_root, pipeline=train_pipeline)
+)
+val_dataloader = dict(
+    batch_size=8, num_workers=0, dataset=dict(data_root=data_root, pipeline=test_pipeline)
+)
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=2)
+"""
+    )
+    work_dir = folder / "work"
+    run_tool("train.py", config, "--work-dir", work_dir)
+    return config, work_dir / "epoch_2.pth", folder
+
+
+@pytest.fixture(scope="module")
+def scores(trained):
+    """Softmax scores of the test images by a plain loop: resize, normalise, forward."""
+    config, checkpoint, folder = trained
+    config = Config.fromfile(config)
+    model = MODELS.build(dict(config.model, _scope_="mmpretrain")).eval()
+    state = torch.load(checkpoint, weights_only=False)["state_dict"]
+    model.load_state_dict(state)
+    images = np.load(folder / "test.npz")["images"]
+    mean = np.array(config.data_preprocessor.mean, dtype=np.float32)
+    std = np.array(config.data_preprocessor.std, dtype=np.float32)
+    rows = []
+    for image in images:
+        pixels = cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC)
+        pixels = torch.from_numpy((pixels.astype(np.float32) - mean) / std).permute(2, 0, 1)
+        with torch.no_grad():
+            rows.append(model.head(model.extract_feat(pixels[None])).softmax(1)[0])
+    return torch.stack(rows).numpy()
+
+
+def test_top1_equals_an_independent_computation(trained, scores, run_tool):
+    config, checkpoint, folder = trained
+    record = folder / "record.json"
+    run_tool(
+        *("test.py", config, checkpoint, "--work-dir", folder / "test", "--record", record),
+    )
+    metrics = json.loads(record.read_text())["metrics"]
+    labels = np.load(folder / "test.npz")["labels"]
+    predicted = scores.argmax(1)
+    assert metrics["accuracy/top1"] == pytest.approx(100 * (predicted == labels).mean(), abs=1e-4)
+    matrix = np.array(metrics["confusion_matrix/result"])
+    assert matrix.shape == (100, 100)
+    assert matrix.sum() == 32
+    assert np.trace(matrix) == (predicted == labels).sum()
+    recall = metrics["single-label/recall_classwise"]
+    for label in range(4):
+        expected = 100 * (predicted[labels == label] == label).mean()
+        assert recall[label] == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_inferencer_gives_an_image_file_the_same_scores(trained, scores, tmp_path):
+    config, checkpoint, folder = trained
+    image = np.load(folder / "test.npz")["images"][5]
+    path = tmp_path / "image.png"
+    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    inferencer = ImageClassificationInferencer(str(config), str(checkpoint), device="cpu")
+    (result,) = inferencer(str(path))
+    np.testing.assert_allclose(result["pred_scores"], scores[5], atol=1e-4)
+    assert result["pred_label"] == scores[5].argmax()
