@@ -4,7 +4,7 @@
 _base_ = "../classification/mobilenetv3_small_cifar100.py"
 
 custom_imports = dict(
-    imports=["mmhadaptive.models.backbones", "mmhadaptive.models.replacement", "mmhadaptive.engine"]
+    imports=[*_base_.custom_imports.imports, "mmhadaptive.models.replacement"],
 )
 model = dict(
     _delete_=True,

@@ -2,9 +2,7 @@
 # those of the middle MobileViT block (the blocks have 2, 4 and 3).
 _base_ = "mmpretrain::mobilevit/mobilevit-small_8xb128_in1k.py"
 
-custom_imports = dict(
-    imports=["mmhadaptive.models.backbones", "mmhadaptive.models.replacement", "mmhadaptive.engine"]
-)
+custom_imports = dict(imports=["mmhadaptive.models.replacement", "mmhadaptive.engine"])
 model = dict(
     _delete_=True,
     type="ReplaceBlocks",

@@ -1,0 +1,45 @@
+"""A config of configs/replacement through the training and the test script."""
+
+import json
+
+import numpy as np
+import torch
+
+from ..conftest import ROOT
+
+
+def test_trains_and_is_tested(tmp_path, run_here):
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        images = rng.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)
+        np.savez(tmp_path / f"{split}.npz", images=images, labels=np.arange(16) % 4)
+    config = tmp_path / "tiny.py"
+    config.write_text(
+        f"""
+_base_ = {str(ROOT / "configs" / "replacement" / "mobilenetv3_small_ach_9_10_cifar100.py")!r}
+data_root = {str(tmp_path)!r}
+train_pipeline = _base_.train_pipeline
+test_pipeline = _base_.test_pipeline
+train_pipeline[2].scale = test_pipeline[0].scale = 48
+train_dataloader = dict(
+    batch_size=8, num_workers=0, dataset=dict(data_root=data_root, pipeline=train_pipeline)
+)
+val_dataloader = dict(
+    batch_size=8, num_workers=0, dataset=dict(data_root=data_root, pipeline=test_pipeline)
+)
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=1)
+default_hooks = dict(logger=dict(interval=1))
+custom_hooks = _base_.custom_hooks
+custom_hooks[0].log_interval = 1
+"""
+    )
+    work_dir = tmp_path / "work"
+    run_here("train.py", config, "--work-dir", work_dir)
+    state = torch.load(work_dir / "epoch_1.pth", weights_only=False)["state_dict"]
+    # Two steps, the first of which only notes the norm of the gradient.
+    assert state["backbone.layer11.expand.temperature.tau"] != 4.0
+    record = tmp_path / "record.json"
+    checkpoint = work_dir / "epoch_1.pth"
+    run_here("test.py", config, checkpoint, "--work-dir", work_dir, "--record", record)
+    assert 0 <= json.loads(record.read_text())["metrics"]["accuracy/top1"] <= 100
