@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmcv.cnn import build_plugin_layer
 from mmdet.registry import MODELS as DET_MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -52,6 +53,12 @@ def test_fresh_plugins_change_nothing(training, init_cfg):
     plain.train(training), plugged.train(training)
     for a, b in zip(plain(x), plugged(x), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_mmcv_builds_it():
+    name, plugin = build_plugin_layer(dict(type="ACHPlugin", num_selected=4), "_a", in_channels=8)
+    assert name == "ach_plugin_a"
+    assert plugin.ach.num_selected == 4
 
 
 def test_a_second_initialisation_keeps_trained_weights():
