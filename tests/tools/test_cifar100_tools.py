@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, init_default_scope
 from mmpretrain import ImageClassificationInferencer
 
 from ..conftest import ROOT
@@ -92,6 +92,8 @@ def test_the_inferencer_gives_an_image_file_the_same_scores(trained, scores, tmp
     image = np.load(folder / "test.npz")["images"][5]
     path = tmp_path / "image.png"
     cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    # Other tests leave mmdet's scope behind.
+    init_default_scope("mmpretrain")
     inferencer = ImageClassificationInferencer(str(config), str(checkpoint), device="cpu")
     (result,) = inferencer(str(path))
     np.testing.assert_allclose(result["pred_scores"], scores[5], atol=1e-4)
