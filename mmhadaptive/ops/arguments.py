@@ -105,6 +105,10 @@ def check_floating(name: str, t: Tensor) -> None:
 def cast(
     x: Tensor, gate: Tensor, alpha: Tensor | None, weight: Tensor | None, bias: Tensor | None
 ) -> tuple[Tensor | None, ...]:
-    """The small tensors in the type of the arithmetic: float64 for x in float64, else float32."""
+    """The small tensors in the type of the arithmetic: float64 for x in float64, else float32.
+    Tensors of integers stay what they are, for the operator to refuse."""
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    return tuple(t if t is None else t.to(dtype) for t in (gate, alpha, weight, bias))
+    return tuple(
+        t if t is None or t.dtype == dtype or not t.is_floating_point() else t.to(dtype)
+        for t in (gate, alpha, weight, bias)
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .arguments import autocast_input, memory_format_of, num_products
+from .arguments import autocast_input, check, memory_format_of, num_products
 from .reference import composition
 
 FOLDER = Path(__file__).parent
@@ -57,6 +57,7 @@ def register() -> None:
 
 
 def _fake(x, index, gate, alpha, weight, bias, norm="softsign", strategy="auto"):
+    check(x, index, gate, alpha, weight, bias, norm, strategy)
     batch, channels, height, width = x.shape
     shape = (batch, channels + num_products(index.shape[1]), height, width)
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format_of(x))
