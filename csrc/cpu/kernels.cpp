@@ -26,6 +26,14 @@ constexpr int kSelectedPadded = kMaxSelected + 64 / sizeof(float);
 // per-pair sums.
 constexpr int kPixelBlock = 4;
 
+// Pairs that the planar backward carries side by side, as many as there are registers for.
+constexpr int kPairBlock = kVectorBytes == 64 ? 4 : 2;
+
+template <int number>
+struct Constant {
+  static constexpr int value = number;
+};
+
 MMHADAPTIVE_INLINE int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
@@ -225,25 +233,45 @@ void backward_planar(const Backward& op, int64_t begin, int64_t end) {
         for (int64_t offset = 0; offset < count; offset += Math::lanes) {
           Math::store(&scaled[offset], alpha * Math::load(&z[i][offset]));
         }
-        for (int j = i + 1; j < k; ++j, ++p) {
-          const V w = Math::broadcast(weight[p]);
+        // Products of channel i side by side share the loads and stores of its rows.
+        const auto accumulate = [&](int j, auto pairs) {
+          constexpr int kPairs = decltype(pairs)::value;
           const T* row = dy + (shape.channels + p) * op.dy.row_stride;
-          V weight_sum = {};
-          V bias_sum = {};
+          V w[kPairs];
+          V weight_sum[kPairs] = {};
+          V bias_sum[kPairs] = {};
+          for (int b = 0; b < kPairs; ++b) {
+            w[b] = Math::broadcast(weight[p + b]);
+          }
           for_vectors<Math>(count, [&](int64_t offset, int part) {
-            const V g = load_up_to<Math>(row + offset, part);
-            const V zj = Math::load(&z[j][offset]);
-            V f;
-            V slope;
-            Normalisation<norm, Math>::value_and_slope(Math::load(&scaled[offset]) * zj, f, slope);
-            const V h = norm == Norm::kNone ? g : g * w * slope;
-            weight_sum += g * f;
-            bias_sum += g;
-            Math::store(&dz[i][offset], Math::load(&dz[i][offset]) + h * zj);
-            Math::store(&dz[j][offset], Math::load(&dz[j][offset]) + h * Math::load(&z[i][offset]));
+            const V zi = Math::load(&z[i][offset]);
+            const V left = Math::load(&scaled[offset]);
+            V dzi = Math::load(&dz[i][offset]);
+            for (int b = 0; b < kPairs; ++b) {
+              const V g = load_up_to<Math>(row + b * op.dy.row_stride + offset, part);
+              const V zj = Math::load(&z[j + b][offset]);
+              V f;
+              V slope;
+              Normalisation<norm, Math>::value_and_slope(left * zj, f, slope);
+              const V h = norm == Norm::kNone ? g : g * w[b] * slope;
+              weight_sum[b] += g * f;
+              bias_sum[b] += g;
+              dzi += h * zj;
+              Math::store(&dz[j + b][offset], Math::load(&dz[j + b][offset]) + h * zi);
+            }
+            Math::store(&dz[i][offset], dzi);
           });
-          weight_sums[p] += Math::sum(weight_sum);
-          bias_sums[p] += Math::sum(bias_sum);
+          for (int b = 0; b < kPairs; ++b, ++p) {
+            weight_sums[p] += Math::sum(weight_sum[b]);
+            bias_sums[p] += Math::sum(bias_sum[b]);
+          }
+        };
+        int j = i + 1;
+        for (; j + kPairBlock <= k; j += kPairBlock) {
+          accumulate(j, Constant<kPairBlock>{});
+        }
+        for (; j < k; ++j) {
+          accumulate(j, Constant<1>{});
         }
       }
 
