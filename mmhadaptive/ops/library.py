@@ -112,9 +112,7 @@ class _CrossHadamard(torch.autograd.Function):
     def backward(ctx, dy: Tensor) -> Grads:
         need_x, _, *need_rest = ctx.needs_input_grad[:6]
         needs = (need_x, *need_rest)
-        grads = torch.ops.mmhadaptive.cross_hadamard_backward.default(
-            dy, *ctx.saved_tensors, ctx.norm, *needs
-        )
+        grads = _backward_autograd(dy, *ctx.saved_tensors, ctx.norm, *needs)
         dx, *rest = (grad if need else None for grad, need in zip(grads, needs, strict=True))
         return dx, None, *rest, None, None
 
