@@ -7,8 +7,10 @@ from .hooks import (
     ChannelsLastHook,
     CheckCheckpointHook,
     EpochSeedHook,
+    TimedCheckpointHook,
     check_state_dict,
 )
+from .resumable_train_loop import ResumableTrainLoop
 from .safe_checkpoint import load_checkpoint_file
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "ChannelsLastHook",
     "CheckCheckpointHook",
     "EpochSeedHook",
+    "ResumableTrainLoop",
+    "TimedCheckpointHook",
     "check_state_dict",
     "load_checkpoint_file",
 ]

@@ -3,7 +3,7 @@
 # hand). --auto-scale-lr scales the learning rate to another batch.
 max_epochs = 200
 warmup_epochs = 10
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 

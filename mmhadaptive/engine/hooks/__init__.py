@@ -4,11 +4,13 @@ from .adapt_temperature_hook import AdaptTemperatureHook
 from .channels_last_hook import ChannelsLastHook
 from .check_checkpoint_hook import CheckCheckpointHook, check_state_dict
 from .epoch_seed_hook import EpochSeedHook
+from .timed_checkpoint_hook import TimedCheckpointHook
 
 __all__ = [
     "AdaptTemperatureHook",
     "ChannelsLastHook",
     "CheckCheckpointHook",
     "EpochSeedHook",
+    "TimedCheckpointHook",
     "check_state_dict",
 ]

@@ -1,0 +1,15 @@
+# Hadaptive-Net-S on a tenth of CIFAR-100 as it is, 32x32: a training that a CPU can do. The paper
+# has no number for it.
+_base_ = "hadaptive_s_cifar100_in_memory.py"
+data_preprocessor = dict(size=32)
+train_dataloader = dict(dataset=dict(dataset=dict(fraction=0.1)))
+max_epochs = 60
+warmup_epochs = 3
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].end = param_scheduler[1].begin = warmup_epochs
+param_scheduler[1].end = max_epochs
+param_scheduler[1].T_max = max_epochs - warmup_epochs
+optim_wrapper = dict(type="OptimWrapper")
+test_pipeline = [dict(type="PackInputs")]
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

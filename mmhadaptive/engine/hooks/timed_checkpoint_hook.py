@@ -1,0 +1,68 @@
+"""Checkpoints by the clock, and runs of a limited time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+from mmengine.dist import broadcast, is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+NAME = "latest.pth"
+
+
+@HOOKS.register_module()
+class TimedCheckpointHook(Hook):
+    """Write ``latest.pth`` every so many seconds, in the middle of an epoch if need be, and stop
+    after so many seconds.
+
+    It needs a :class:`ResumableTrainLoop`, which resumes from there (``tools/train.py --resume``).
+    So a long training runs in pieces on a machine that is lent for minutes. The checkpoints of the
+    epochs' ends stay with mmengine's ``CheckpointHook``.
+
+    Args:
+        save_seconds: Time between two checkpoints.
+        stop_seconds: Time from the start of the run after which it writes a checkpoint and ends;
+            None for never.
+        interval: Iterations between two looks at the clock.
+    """
+
+    # After the schedulers have stepped, with mmengine's CheckpointHook.
+    priority = "VERY_LOW"
+
+    def __init__(
+        self, save_seconds: float = 100, stop_seconds: float | None = None, interval: int = 10
+    ) -> None:
+        self.save_seconds = save_seconds
+        self.stop_seconds = stop_seconds
+        self.interval = interval
+
+    def before_run(self, runner) -> None:
+        self.started = self.saved = time.monotonic()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        now = time.monotonic()
+        stop = self.stop_seconds is not None and now - self.started >= self.stop_seconds
+        save = stop or now - self.saved >= self.save_seconds
+        # The clocks of the ranks differ; the first rank's decides.
+        decision = torch.tensor([save, stop], dtype=torch.uint8)
+        broadcast(decision)
+        save, stop = decision.bool().tolist()
+        if save:
+            # Writes on the first rank alone; gathers from all.
+            runner.save_checkpoint(runner.work_dir, NAME, by_epoch=False)
+            if is_main_process():
+                # Where mmengine looks for the checkpoint to resume from.
+                marker = Path(runner.work_dir) / "last_checkpoint"
+                marker.write_text(str(Path(runner.work_dir) / NAME))
+            self.saved = time.monotonic()
+        if stop:
+            runner.logger.info(
+                f"stopped after {now - self.started:.0f} s at iteration {runner.iter + 1} of "
+                f"{runner.max_iters}; --resume continues"
+            )
+            runner.train_loop.stop_training = True
