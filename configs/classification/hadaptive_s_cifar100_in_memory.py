@@ -7,7 +7,6 @@ _base_ = [
     "../_base_/classification_runtime.py",
 ]
 model = dict(head=dict(num_classes=100, loss=_base_.loss))
-train_cfg = dict(val_interval=5)
 optim_wrapper = dict(type="BFloat16OptimWrapper")
 default_hooks = dict(
     timed_checkpoint=dict(type="TimedCheckpointHook", save_seconds=100, stop_seconds=None)
