@@ -1,0 +1,161 @@
+"""Training from memory: resumption in the middle of an epoch, and the stock pipeline beside it."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from mmhadaptive.engine import load_checkpoint_file
+from mmhadaptive.engine.launch import build_runner
+
+from ..conftest import ROOT
+
+CONFIGS = ROOT / "configs" / "classification"
+names = itertools.count()
+EPOCHS = 20
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """44 images to train on, so 5 batches of 8 an epoch, and 20 to test on; four colours."""
+    path = tmp_path_factory.mktemp("colours")
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (4, 3))
+    for split, count in (("train", 44), ("test", 20)):
+        labels = np.arange(count) % 4
+        images = colours[labels][:, None, None] + rng.normal(0, 20, (count, 32, 32, 3))
+        images = np.clip(images, 0, 255).astype(np.uint8)
+        np.savez(path / f"{split}.npz", images=images, labels=labels)
+    return path
+
+
+@HOOKS.register_module()
+class Spy(Hook):
+    """Keep the labels and the loss of every iteration."""
+
+    seen: list
+
+    def before_train(self, runner):
+        Spy.seen = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if "labels" in data_batch:
+            labels = data_batch["labels"]
+        else:
+            labels = torch.cat([sample.gt_label for sample in data_batch["data_samples"]])
+        Spy.seen.append((runner.iter, labels.tolist(), outputs["loss"].item()))
+
+
+def config(folder, work_dir, name="hadaptive_s_cifar100_10pct_32px", epochs=2, **options):
+    cfg = Config.fromfile(CONFIGS / f"{name}.py")
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        dataset = loader.dataset.get("dataset", loader.dataset)
+        dataset.data_root = str(folder)
+        dataset.fraction = 1.0
+        loader.update(batch_size=8, num_workers=0)
+    cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs)
+    cfg.default_hooks.checkpoint = dict(type="CheckpointHook", interval=epochs)
+    cfg.custom_hooks.append(dict(type="Spy"))
+    cfg.merge_from_dict(dict(work_dir=str(work_dir), log_level="ERROR", launcher="none", **options))
+    cfg.experiment_name = f"resumable{next(names)}"
+    return cfg
+
+
+def train(cfg):
+    runner = build_runner(cfg)
+    runner.train()
+    return Spy.seen
+
+
+def stopping_after(iterations):
+    """The hook's clock is asked after so many iterations and always says that time is up."""
+    hook = dict(type="TimedCheckpointHook", stop_seconds=0, interval=iterations)
+    return {"default_hooks.timed_checkpoint": hook}
+
+
+def test_a_run_in_pieces_equals_an_uninterrupted_one(folder, tmp_path):
+    whole = train(config(folder, tmp_path / "whole"))
+    assert [iteration for iteration, *_ in whole] == list(range(10))
+    assert sorted({label for _, labels, _ in whole for label in labels}) == [0, 1, 2, 3]
+
+    pieces, work_dir = [], tmp_path / "pieces"
+    for piece in range(4):
+        seen = train(config(folder, work_dir, resume=piece > 0, **stopping_after(3)))
+        marker = (work_dir / "last_checkpoint").read_text()
+        assert marker.endswith("latest.pth" if piece < 3 else "epoch_2.pth")
+        pieces.append([iteration for iteration, *_ in seen])
+        # The same next batch, and the same loss to the last bit.
+        assert seen == [whole[iteration] for iteration in pieces[-1]]
+        if piece < 3:
+            assert not (work_dir / "epoch_2.pth").exists()
+            meta = load_checkpoint_file(work_dir / "latest.pth")["meta"]
+            assert meta["iter"] == 3 * (piece + 1)
+            assert meta["epoch"] == meta["iter"] // 5
+    assert pieces == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+
+    a, b = (load_checkpoint_file(f / "epoch_2.pth") for f in (tmp_path / "whole", work_dir))
+    for key, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][key]), key
+    for key, state in a["optimizer"]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, b["optimizer"]["state"][key][name]), (key, name)
+    assert a["param_schedulers"] == b["param_schedulers"]
+
+
+def test_a_stop_at_the_end_of_an_epoch_validates(folder, tmp_path):
+    cfg = config(folder, tmp_path, epochs=1, **stopping_after(5))
+    assert len(train(cfg)) == 5
+    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
+    assert "accuracy/top1" in scalars.read_text()
+    assert (tmp_path / "epoch_1.pth").exists()
+
+
+def test_a_loader_that_cannot_begin_there_is_refused(folder, tmp_path):
+    train(config(folder, tmp_path, **stopping_after(3)))
+    cfg = config(folder, tmp_path, resume=True)
+    cfg.train_dataloader.sampler.type = "DefaultSampler"
+    with pytest.raises(ValueError, match=r"iteration 3 of an epoch of 5, where a DefaultSampler"):
+        train(cfg)
+
+
+def test_losses_equal_those_of_the_stock_pipeline(folder, tmp_path):
+    """Without augmentation the two paths see the same images in the same order."""
+    stock = config(folder, tmp_path / "stock", "hadaptive_s_cifar100", epochs=1)
+    pipeline = [dict(type="PackInputs")]
+    stock.train_dataloader.dataset.pipeline = pipeline
+    stock.val_dataloader.dataset.pipeline = pipeline
+    ours = config(folder, tmp_path / "ours", epochs=1)
+    ours.data_preprocessor.update(padding=0, flip=0.0)
+    ours.param_scheduler = stock.param_scheduler = None
+    expected, actual = train(stock), train(ours)
+    assert [entry[:2] for entry in actual] == [entry[:2] for entry in expected]
+    for (_, _, a), (_, _, b) in zip(actual, expected, strict=True):
+        assert a == pytest.approx(b, rel=1e-3)
+
+
+def test_accuracy_agrees_with_the_stock_pipeline(folder, tmp_path):
+    stock = config(folder, tmp_path / "stock", "hadaptive_s_cifar100", epochs=EPOCHS)
+    stock.train_dataloader.dataset.pipeline.pop(2)
+    stock.val_dataloader.dataset.pipeline.pop(0)
+    ours = config(folder, tmp_path / "ours", epochs=EPOCHS)
+    for name, cfg in (("stock", stock), ("ours", ours)):
+        cfg.param_scheduler = None
+        cfg.optim_wrapper.optimizer.lr = 0.003
+        train(cfg)
+        (scalars,) = (tmp_path / name).glob("*/vis_data/scalars.json")
+        entries = [json.loads(line) for line in scalars.read_text().splitlines()]
+        assert entries[-1]["accuracy/top1"] >= 90, name
+
+
+@pytest.mark.parametrize("options", [dict(), {"optim_wrapper.type": "BFloat16OptimWrapper"}])
+def test_averaging_and_bfloat16(folder, tmp_path, options):
+    cfg = config(folder, tmp_path, epochs=1, **options)
+    cfg.custom_hooks.append(dict(type="EMAHook", momentum=0.1))
+    assert all(np.isfinite(loss) for _, _, loss in train(cfg))
+    checkpoint = load_checkpoint_file(tmp_path / "epoch_1.pth")
+    assert "ema_state_dict" in checkpoint
