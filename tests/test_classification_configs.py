@@ -41,10 +41,14 @@ def build(cfg):
 
 
 def test_no_config_is_missing():
+    from_memory = [*(f"hadaptive_{arch}" for arch in "sml"), "mobilenetv3_small"]
+    from_memory += ["mobilenetv4_conv_small", "starnet_s1"]
     expected = [
         *(f"hadaptive_{arch}_{data}" for arch in "sml" for data in ("cifar100", "imagenet")),
         *(f"hadaptive_s_cifar100_{name}" for name in ABLATIONS),
         *(f"{name}_cifar100" for name in PEERS),
+        *(f"{name}_cifar100_in_memory" for name in from_memory),
+        "hadaptive_s_cifar100_10pct_32px",
     ]
     assert sorted(expected) == NAMES
 
@@ -82,8 +86,18 @@ def test_takes_a_step_and_predicts(name):
 
 def test_the_recipe_is_the_same_everywhere():
     recipe = load("hadaptive_s_cifar100")
+    from_memory = load("hadaptive_s_cifar100_in_memory").train_dataloader
     for name in NAMES:
         cfg = load(name)
+        if name.endswith("_10pct_32px"):
+            # A short training for a CPU.
+            continue
+        loader = recipe.train_dataloader
+        if name.endswith("_in_memory"):
+            # The same recipe in bfloat16.
+            loader = from_memory
+            assert cfg.optim_wrapper.pop("type") == "BFloat16OptimWrapper"
+            cfg.optim_wrapper.type = recipe.optim_wrapper.type
         for key in ("optim_wrapper", "param_scheduler", "train_cfg", "auto_scale_lr", "loss"):
             assert cfg[key] == recipe[key], (name, key)
         loss = cfg.model.loss if cfg.model.type == "TimmClassifier" else cfg.model.head.loss
@@ -91,11 +105,13 @@ def test_the_recipe_is_the_same_everywhere():
         if name.endswith("imagenet"):
             assert cfg.train_dataloader.dataset.type == "ImageNet"
         else:
-            assert cfg.train_dataloader == recipe.train_dataloader
+            assert cfg.train_dataloader == loader
         assert cfg.train_dataloader.batch_size == 64
         # Nothing is downloaded.
         assert not cfg.model.get("pretrained")
-        assert not cfg.train_dataloader.dataset.get("download")
+        assert not (
+            cfg.train_dataloader.dataset.get("dataset") or cfg.train_dataloader.dataset
+        ).get("download")
         assert not cfg.test_dataloader.dataset.get("download")
     assert recipe.optim_wrapper.optimizer == dict(type="AdamW", lr=1e-3, weight_decay=1e-4)
     assert recipe.auto_scale_lr == dict(base_batch_size=64)

@@ -1,5 +1,5 @@
-# Hadaptive-Net-S on a tenth of CIFAR-100 as it is, 32x32: a training that a CPU can do. The paper
-# has no number for it.
+# The paper's number (Table 7): not at hand.
+# A tenth of CIFAR-100 as it is, 32x32: a training that a CPU can do.
 _base_ = "hadaptive_s_cifar100_in_memory.py"
 data_preprocessor = dict(size=32)
 train_dataloader = dict(dataset=dict(dataset=dict(fraction=0.1)))
