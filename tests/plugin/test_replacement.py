@@ -242,3 +242,16 @@ def test_overlapping_and_unused_targets():
     model.forward = lambda x: model["used"](x)
     with pytest.raises(ValueError, match=r"spare .*in a pass of the model"):
         replace_blocks(model, [dict(target="spare", with_=ACH)])
+
+
+def test_the_documented_accuracies_are_those_of_the_record():
+    record = json.loads((ROOT / "docs/results/replacement_cifar100.json").read_text())
+    text = (ROOT / "docs/plugin.md").read_text()
+    pairs = {}
+    for entry in record["summary"]:
+        pairs.setdefault(entry["config"], []).append(entry)
+    for config, (original, replaced) in pairs.items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{config}`")]
+        top1 = [f"{e['top1_mean']:.2f} ± {e['top1_spread']:.2f}" for e in (original, replaced)]
+        assert " → ".join(top1) in row
+        assert f"{original['last_loss_mean']:.3f} → {replaced['last_loss_mean']:.3f}" in row
