@@ -50,7 +50,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.runner.model.train()
         length = len(self.dataloader)
         done = self._iter - self._epoch * length
-        if done:
+        if 0 < done < length:
             self._skip(done)
         batches = iter(self.dataloader)
         for index in range(done, length):

@@ -115,6 +115,15 @@ def test_a_stop_at_the_end_of_an_epoch_validates(folder, tmp_path):
     assert (tmp_path / "epoch_1.pth").exists()
 
 
+def test_a_checkpoint_of_the_last_iteration_of_an_epoch(folder, tmp_path):
+    whole = train(config(folder, tmp_path / "whole"))
+    # mmengine's hook, which also writes at the end of an epoch, only does at the second.
+    train(config(folder, tmp_path / "pieces", **stopping_after(5)))
+    assert (tmp_path / "pieces" / "last_checkpoint").read_text().endswith("latest.pth")
+    rest = train(config(folder, tmp_path / "pieces", resume=True))
+    assert rest == whole[5:]
+
+
 def test_a_loader_that_cannot_begin_there_is_refused(folder, tmp_path):
     train(config(folder, tmp_path, **stopping_after(3)))
     cfg = config(folder, tmp_path, resume=True)
