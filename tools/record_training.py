@@ -1,8 +1,9 @@
-"""Write the curves of a training as CSV, PNG and a record, from the logs in its work dir.
+"""Write the curves of a training as CSV, PNG and a record, from what it left in its work dir.
 
     python tools/record_training.py work_dirs/hadaptive_s_cifar100_in_memory --out docs/results/NAME
 
-The pieces of a resumed run are joined; of an iteration that two pieces logged the later counts.
+The pieces of a resumed run are joined; of an iteration that two pieces logged the later counts. The
+record names command, commit, device and versions of every piece, as ``tools/train.py`` left them.
 ``--same-as`` compares the last checkpoint, tensor by tensor, with that of another run, such as an
 uninterrupted one.
 """
@@ -18,6 +19,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
+from mmengine.fileio import put, put_text
 
 from mmhadaptive.engine import load_checkpoint_file
 from mmhadaptive.engine.record import write_record
@@ -34,27 +36,33 @@ def parse_args():
 
 
 def read_curves(work_dir):
-    """{epoch: (mean logged loss, top-1 in per cent or None)}, the pieces in the order of time."""
-    paths = sorted(work_dir.glob("*/vis_data/scalars.json"))
-    if not paths:
-        raise FileNotFoundError(f"{work_dir} has no */vis_data/scalars.json")
+    """{epoch: (mean logged loss, top-1 in per cent or None)} and the records of the pieces."""
+    pieces = sorted(path.parent for path in work_dir.glob("*/run.json"))
+    if not pieces:
+        raise FileNotFoundError(f"{work_dir} has no */run.json, which tools/train.py writes")
     steps, top1 = {}, {}
-    for path in paths:
-        for line in path.read_text().splitlines():
+    for piece in pieces:
+        scalars = piece / "vis_data" / "scalars.json"
+        for line in scalars.read_text().splitlines() if scalars.exists() else ():
             entry = json.loads(line)
             if "loss" in entry:
                 steps[entry["step"]] = (entry["epoch"], entry["loss"])
             elif "accuracy/top1" in entry:
                 top1[entry["step"]] = entry["accuracy/top1"]
+    if not steps:
+        raise ValueError(f"{work_dir} holds no logged iteration")
     losses = {}
     for epoch, loss in steps.values():
         losses.setdefault(epoch, []).append(loss)
-    return {e: (sum(v) / len(v), top1.get(e)) for e, v in sorted(losses.items())}, len(paths)
+    curves = {e: (sum(v) / len(v), top1.get(e)) for e, v in sorted(losses.items())}
+    return curves, [json.loads((piece / "run.json").read_text()) for piece in pieces]
 
 
 def last_state(work_dir):
-    path = max(work_dir.glob("epoch_*.pth"), key=lambda p: int(p.stem.partition("_")[2]))
-    return path.name, load_checkpoint_file(path)["state_dict"]
+    paths = sorted(work_dir.glob("epoch_*.pth"), key=lambda p: int(p.stem.partition("_")[2]))
+    if not paths:
+        raise FileNotFoundError(f"{work_dir} has no epoch_*.pth")
+    return paths[-1].name, load_checkpoint_file(paths[-1])["state_dict"]
 
 
 def plot(curves, path):
@@ -67,29 +75,38 @@ def plot(curves, path):
     right.plot(list(known), list(known.values()), "C1")
     right.set(ylabel="top-1 accuracy, %")
     right.yaxis.label.set_color("C1")
-    figure.savefig(path, dpi=150)
+    image = io.BytesIO()
+    figure.savefig(image, dpi=150)
+    put(image.getvalue(), path)
 
 
 def main():
     args = parse_args()
     curves, pieces = read_curves(args.work_dir)
-    results = dict(pieces=pieces, epochs=len(curves), first_loss=curves[min(curves)][0])
-    results["last_loss"], results["last_top1"] = curves[max(curves)]
-    results["best_top1"] = max(top1 for _, top1 in curves.values() if top1 is not None)
+    known = [round(top1, 2) for _, top1 in curves.values() if top1 is not None]
+    results = dict(
+        epochs=len(curves),
+        first_loss=round(curves[min(curves)][0], 4),
+        last_loss=round(curves[max(curves)][0], 4),
+        last_top1=known[-1] if known else None,
+        best_top1=max(known, default=None),
+    )
     if args.same_as:
         name, state = last_state(args.work_dir)
         other_name, other = last_state(args.same_as)
-        same = name == other_name and state.keys() == other.keys()
-        same = same and all(torch.equal(value, other[key]) for key, value in state.items())
-        results["equals_uninterrupted_run"] = same
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+        results["same_as_other_run"] = (
+            name == other_name
+            and state.keys() == other.keys()
+            and all(torch.equal(value, other[key]) for key, value in state.items())
+        )
+    rows = [("epoch", "loss", "top1")]
+    for epoch, (loss, top1) in curves.items():
+        rows.append((epoch, f"{loss:.4f}", "" if top1 is None else f"{top1:.2f}"))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", "loss", "top1"])
-    writer.writerows([epoch, f"{loss:.5f}", top1] for epoch, (loss, top1) in curves.items())
-    args.out.with_suffix(".csv").write_text(text.getvalue())
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    put_text(text.getvalue(), args.out.with_suffix(".csv"))
     plot(curves, args.out.with_suffix(".png"))
-    write_record(args.out.with_suffix(".json"), **results)
+    write_record(args.out.with_suffix(".json"), **results, pieces=pieces)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
 """Train a detector or a classifier from a config."""
 
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+
 from mmhadaptive.engine.data_files import check_data_files
 from mmhadaptive.engine.launch import build_runner, load_config, run_arguments
+from mmhadaptive.engine.record import write_record
 
 
 def parse_args():
@@ -42,7 +47,10 @@ def main():
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
     check_data_files(cfg, ("train", "val"))
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    if is_main_process():
+        write_record(Path(runner.log_dir) / "run.json", config=args.config)
+    runner.train()
 
 
 if __name__ == "__main__":

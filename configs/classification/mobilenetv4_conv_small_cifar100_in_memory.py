@@ -1,15 +1,10 @@
 # The paper's number (Table 7): not at hand.
 # mobilenetv4_conv_small_cifar100.py with the images in memory, in bfloat16, for a GPU.
 _base_ = [
+    "../_base_/models/timm_classifier.py",
     "../_base_/datasets/cifar100_224_in_memory.py",
     "../_base_/schedules/adamw_200e.py",
     "../_base_/classification_in_pieces.py",
 ]
-model = dict(
-    type="TimmClassifier",
-    model_name="mobilenetv4_conv_small",
-    pretrained=False,
-    num_classes=100,
-    loss=_base_.loss,
-)
+model = dict(model_name="mobilenetv4_conv_small", loss=_base_.loss)
 optim_wrapper = dict(type="BFloat16OptimWrapper")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
+from mmengine.utils import is_installed
 from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -41,6 +40,7 @@ class BatchAugmentPreprocessor(ClsDataPreprocessor):
 
     Raises:
         ValueError: Both kinds of crop, or a resized crop without a size.
+        ImportError: erasing without timm.
     """
 
     def __init__(
@@ -69,9 +69,11 @@ class BatchAugmentPreprocessor(ClsDataPreprocessor):
             self.rand_augment = v2.RandAugment(**rand_augment)
         self.erasing = None
         if erasing is not None:
+            if not is_installed("timm"):
+                raise ImportError("erasing needs timm: pip install -e '.[timm]'")
             from timm.data.random_erasing import RandomErasing
 
-            self.erasing = RandomErasing(**{"device": "cpu", **erasing})
+            self.erasing = RandomErasing(**erasing)
 
     @torch.no_grad()
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -85,12 +87,16 @@ class BatchAugmentPreprocessor(ClsDataPreprocessor):
             if self._enable_normalize:
                 inputs = (inputs - self.mean) / self.std
             if training and self.erasing is not None:
+                # Where timm draws its noise; a GPU unless told.
                 self.erasing.device = inputs.device
                 inputs = self.erasing(inputs)
             if training and self.batch_augments is not None:
                 scores = F.one_hot(labels, self.num_classes).float()
                 inputs, scores = self.batch_augments(inputs, scores)
-                return dict(inputs=inputs, data_samples=samples_of(labels, scores))
+                samples = samples_of(labels)
+                for sample, score in zip(samples, scores, strict=True):
+                    sample.set_gt_score(score)
+                return dict(inputs=inputs, data_samples=samples)
         if training:
             # One sample with all labels: the head's loss joins the labels of all samples anyway,
             # and making a sample an image costs more than a step of a small network.
@@ -121,9 +127,6 @@ class BatchAugmentPreprocessor(ClsDataPreprocessor):
         return images.clamp(0, 255)
 
 
-def samples_of(labels: Tensor, scores: Sequence[Tensor] | None = None) -> list[DataSample]:
+def samples_of(labels: Tensor) -> list[DataSample]:
     """A sample for each image."""
-    samples = [DataSample().set_gt_label(label) for label in labels.split(1)]
-    for sample, score in zip(samples, () if scores is None else scores, strict=scores is not None):
-        sample.set_gt_score(score)
-    return samples
+    return [DataSample().set_gt_label(label) for label in labels.split(1)]

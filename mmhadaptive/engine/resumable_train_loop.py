@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
-import torch
 from mmengine.dist import get_rank
 from mmengine.registry import LOOPS
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, set_random_seed
 from torch import nn
+
+
+class _StoppedInEpochError(Exception):
+    """Leaves mmengine's ``run``, which would validate after every epoch that it began."""
 
 
 @LOOPS.register_module()
@@ -30,52 +31,37 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train; a stop in the middle of an epoch skips what belongs to its end."""
-        self.runner.call_hook("before_train")
-        while self._epoch < self._max_epochs and not self.stop_training:
-            if not self.run_epoch():
-                break
-            self._decide_current_val_interval()
-            if (
-                self.runner.val_loop is not None
-                and self._epoch >= self.val_begin
-                and (self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs)
-            ):
-                self.runner.val_loop.run()
-        self.runner.call_hook("after_train")
-        return self.runner.model
+        try:
+            return super().run()
+        except _StoppedInEpochError:
+            self.runner.call_hook("after_train")
+            return self.runner.model
 
-    def run_epoch(self) -> bool:
-        """Run what is left of an epoch; whether its end was reached."""
+    def run_epoch(self) -> None:
+        """Run what is left of an epoch."""
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         length = len(self.dataloader)
         done = self._iter - self._epoch * length
         if 0 < done < length:
-            self._skip(done)
+            self.check_resumable()
+            self.dataloader.sampler.start = done * self.dataloader.batch_size
         batches = iter(self.dataloader)
         for index in range(done, length):
-            self._seed()
+            words = np.random.SeedSequence([self.runner.seed, get_rank(), self._iter])
+            set_random_seed(int(words.generate_state(1)[0]))
             self.run_iter(index, next(batches))
             if self.stop_training and index + 1 < length:
-                return False
+                raise _StoppedInEpochError
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
-        return True
 
-    def _skip(self, done: int) -> None:
-        loader = self.dataloader
-        sampler = loader.sampler
-        if loader.num_workers or not hasattr(sampler, "start"):
+    def check_resumable(self) -> None:
+        """Raise a ValueError if the loader cannot begin in the middle of an epoch."""
+        sampler, workers = self.dataloader.sampler, self.dataloader.num_workers
+        if workers or not hasattr(sampler, "start"):
             raise ValueError(
-                f"the checkpoint is of iteration {done} of an epoch of {len(loader)}, where a "
-                f"{type(sampler).__name__} with {loader.num_workers} workers cannot begin; it "
-                "takes train_dataloader.sampler.type='ResumableSampler' and num_workers=0"
+                f"a {type(sampler).__name__} with {workers} workers cannot begin in the middle of "
+                "an epoch; it takes train_dataloader.sampler.type='ResumableSampler' and "
+                "train_dataloader.num_workers=0"
             )
-        sampler.start = done * loader.batch_size
-
-    def _seed(self) -> None:
-        sequence = np.random.SeedSequence([self.runner.seed, get_rank(), self._iter])
-        seed = int(sequence.generate_state(1)[0])
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)

@@ -109,6 +109,6 @@ def cast(
     Tensors of integers stay what they are, for the operator to refuse."""
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     return tuple(
-        t if t is None or t.dtype == dtype or not t.is_floating_point() else t.to(dtype)
+        t.to(dtype) if t is not None and t.is_floating_point() else t
         for t in (gate, alpha, weight, bias)
     )

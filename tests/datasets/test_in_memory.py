@@ -1,5 +1,6 @@
 """The in-memory data path beside the stock one, and beside literal crops of single images."""
 
+import json
 import os
 import random
 from itertools import chain
@@ -204,7 +205,7 @@ def sample_as_rank(rank, folder, port):
     labels = [batch["labels"].tolist() for batch in loader]
     sampler.start = 4
     rest = [batch["labels"].tolist() for batch in loader]
-    (folder / f"rank{rank}.txt").write_text(repr((labels, rest)))
+    (folder / f"rank{rank}.json").write_text(json.dumps([labels, rest]))
     torch.distributed.destroy_process_group()
 
 
@@ -212,7 +213,7 @@ def test_two_ranks_see_disjoint_halves(folder):
     mp.spawn(sample_as_rank, (folder, 21_000 + os.getpid() % 20_000), nprocs=2)
     seen = []
     for rank in range(2):
-        labels, rest = eval((folder / f"rank{rank}.txt").read_text())
+        labels, rest = json.loads((folder / f"rank{rank}.json").read_text())
         assert rest == labels[1:]
         seen.append(list(chain(*labels)))
     assert not set(seen[0]) & set(seen[1])

@@ -127,9 +127,20 @@ def test_a_checkpoint_of_the_last_iteration_of_an_epoch(folder, tmp_path):
 def test_a_loader_that_cannot_begin_there_is_refused(folder, tmp_path):
     train(config(folder, tmp_path, **stopping_after(3)))
     cfg = config(folder, tmp_path, resume=True)
+    del cfg.default_hooks.timed_checkpoint
     cfg.train_dataloader.sampler.type = "DefaultSampler"
-    with pytest.raises(ValueError, match=r"iteration 3 of an epoch of 5, where a DefaultSampler"):
+    with pytest.raises(ValueError, match="a DefaultSampler with 0 workers cannot begin"):
         train(cfg)
+
+
+def test_checkpoints_that_nothing_could_resume_from_are_refused(folder, tmp_path):
+    cfg = config(folder, tmp_path / "workers", **{"train_dataloader.num_workers": 1})
+    with pytest.raises(ValueError, match="with 1 workers cannot begin in the middle"):
+        train(cfg)
+    cfg = config(folder, tmp_path / "loop", **{"train_cfg.type": "EpochBasedTrainLoop"})
+    with pytest.raises(ValueError, match="ResumableTrainLoop', got EpochBasedTrainLoop"):
+        train(cfg)
+    assert not list(tmp_path.rglob("*.pth"))
 
 
 def test_losses_equal_those_of_the_stock_pipeline(folder, tmp_path):

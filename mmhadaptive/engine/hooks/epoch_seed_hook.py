@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from functools import partial
 
 import numpy as np
-import torch
 from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmengine.runner import set_random_seed
 
 
 @HOOKS.register_module()
@@ -42,9 +41,7 @@ class EpochSeedHook(Hook):
     def before_train_epoch(self, runner) -> None:
         sequence = np.random.SeedSequence([runner.seed, get_rank(), runner.epoch])
         seed, worker_seed = (int(word) for word in sequence.generate_state(2))
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
+        set_random_seed(seed)
         loader = runner.train_dataloader
         # A resumed run knows its seed only after the sampler was built.
         sampler = loader.batch_sampler.sampler

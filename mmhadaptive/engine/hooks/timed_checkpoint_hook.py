@@ -7,8 +7,11 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import broadcast, is_main_process
+from mmengine.fileio import put_text
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+
+from ..resumable_train_loop import ResumableTrainLoop
 
 NAME = "latest.pth"
 
@@ -27,6 +30,10 @@ class TimedCheckpointHook(Hook):
         stop_seconds: Time from the start of the run after which it writes a checkpoint and ends;
             None for never.
         interval: Iterations between two looks at the clock.
+
+    Raises:
+        ValueError: Nothing could resume from its checkpoints: another loop, or a loader that
+            cannot begin in the middle of an epoch.
     """
 
     # After the schedulers have stepped, with mmengine's CheckpointHook.
@@ -41,6 +48,15 @@ class TimedCheckpointHook(Hook):
 
     def before_run(self, runner) -> None:
         self.started = self.saved = time.monotonic()
+
+    def before_train(self, runner) -> None:
+        loop = runner.train_loop
+        if not isinstance(loop, ResumableTrainLoop):
+            raise ValueError(
+                "TimedCheckpointHook needs train_cfg.type='ResumableTrainLoop', got "
+                f"{type(loop).__name__}"
+            )
+        loop.check_resumable()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         if not self.every_n_train_iters(runner, self.interval):
@@ -57,8 +73,8 @@ class TimedCheckpointHook(Hook):
             runner.save_checkpoint(runner.work_dir, NAME, by_epoch=False)
             if is_main_process():
                 # Where mmengine looks for the checkpoint to resume from.
-                marker = Path(runner.work_dir) / "last_checkpoint"
-                marker.write_text(str(Path(runner.work_dir) / NAME))
+                folder = Path(runner.work_dir)
+                put_text(str(folder / NAME), folder / "last_checkpoint")
             self.saved = time.monotonic()
         if stop:
             runner.logger.info(

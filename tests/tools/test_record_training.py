@@ -1,0 +1,65 @@
+"""The record of a training in pieces, and that the docs quote it."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from ..conftest import ROOT
+
+RESULT = ROOT / "docs" / "results" / "hadaptive_s_cifar100_10pct_32px.json"
+
+
+def make_run(folder, pieces, weight):
+    """A work dir as tools/train.py leaves it; a piece is a list of logged entries."""
+    for number, entries in enumerate(pieces):
+        (folder / str(number) / "vis_data").mkdir(parents=True)
+        (folder / str(number) / "run.json").write_text(json.dumps(dict(commit=f"c{number}")))
+        lines = "\n".join(map(json.dumps, entries))
+        (folder / str(number) / "vis_data" / "scalars.json").write_text(lines)
+    for epoch in (2, 10):
+        torch.save(dict(state_dict=dict(w=torch.full((2,), weight))), folder / f"epoch_{epoch}.pth")
+
+
+def step(epoch, number, loss):
+    return dict(epoch=epoch, step=number, loss=loss)
+
+
+def test_pieces_are_joined_and_compared(tmp_path, run_here):
+    first = [step(1, 1, 5.0), step(1, 2, 4.0), {"accuracy/top1": 10.0, "step": 1}, step(2, 3, 9.0)]
+    second = [step(2, 3, 3.0), step(2, 4, 2.0), {"accuracy/top1": 20.129, "step": 2}]
+    make_run(tmp_path / "pieces", [first, second], 1.0)
+    make_run(tmp_path / "whole", [first[:3] + second], 1.0)
+    make_run(tmp_path / "other", [first[:3] + second], 2.0)
+    for other, same in (("whole", True), ("other", False)):
+        out = tmp_path / "results" / other
+        options = ("--out", out, "--same-as", tmp_path / other)
+        run_here("record_training.py", tmp_path / "pieces", *options)
+        record = json.loads(out.with_suffix(".json").read_text())
+        assert record["same_as_other_run"] is same
+    assert (record["epochs"], record["first_loss"], record["last_loss"]) == (2, 4.5, 2.5)
+    assert record["last_top1"] == record["best_top1"] == 20.13
+    assert [piece["commit"] for piece in record["pieces"]] == ["c0", "c1"]
+    rows = list(csv.DictReader(out.with_suffix(".csv").open()))
+    assert [list(row.values()) for row in rows] == [
+        ["1", "4.5000", "10.00"],
+        ["2", "2.5000", "20.13"],
+    ]
+    assert out.with_suffix(".png").stat().st_size > 1000
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path, run_here):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        run_here("record_training.py", tmp_path, "--out", tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_docs_quote_the_record():
+    record = json.loads(RESULT.read_text())
+    text = " ".join((ROOT / "docs" / "cifar100.md").read_text().split())
+    fell = f"fell from {record['first_loss']:.2f} to {record['last_loss']:.2f}"
+    assert fell in text
+    assert f"{record['epochs']} epochs, in {len(record['pieces'])} pieces" in text
+    assert f"{record['last_top1']:.2f} %" in text
+    assert record["same_as_other_run"] is True
