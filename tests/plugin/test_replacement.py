@@ -235,6 +235,22 @@ def test_errors_leave_the_model_alone(entry, error, message):
     assert model.training
 
 
+def test_a_network_that_needs_the_old_block_gets_it_back():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = nn.Conv2d(3, 8, 1)
+
+        def forward(self, x):
+            return self.block(x) * self.block.weight.mean()
+
+    model = Net()
+    block = model.block
+    with pytest.raises(AttributeError, match="weight"):
+        replace_blocks(model, [dict(target="block", with_=dict(ACH, num_selected=2))])
+    assert model.block is block
+
+
 def test_overlapping_and_unused_targets():
     with pytest.raises(ValueError, match="overlap"):
         replace_blocks(mobilenet(), [*last_two(), *last_two()])
