@@ -4,6 +4,7 @@ Writes a record and prints its tables in Markdown.
 """
 
 import argparse
+import csv
 from pathlib import Path
 
 import torch
@@ -19,13 +20,7 @@ from mmhadaptive.models import replace_blocks
 from mmhadaptive.models.bert import FEED_FORWARDS, build_bert
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "replacement"
-# Millions of parameters and of MACs of originals, from a public summary of the paper's comparison
-# of networks on CIFAR-100 ("Paper Note", ICLR 2026). Those of replaced networks are not at hand.
-PAPER = {
-    "mobilenetv3_small": (1.62, 56),
-    "mobilenetv4_conv_small": (2.62, 185),
-    "starnet_s1": (2.68, 422),
-}
+PUBLISHED = CONFIGS.parent / "classification" / "published.csv"
 
 
 def numbers_last(path):
@@ -33,7 +28,14 @@ def numbers_last(path):
     return [(w.isdigit(), int(w) if w.isdigit() else 0, w) for w in path.stem.split("_")]
 
 
-def replaced_network(path):
+def paper_figures():
+    """Millions of parameters and of MACs of originals. Those of replaced ones are not at hand."""
+    with PUBLISHED.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["source"] == "Table 7"]
+    return {row["model"]: (float(row["parameters_m"]), float(row["macs_m"])) for row in rows}
+
+
+def replaced_network(path, published):
     cfg = Config.fromfile(path)
     size = cfg.model.get("input_size", 224)
     with DefaultScope.overwrite_default_scope("mmpretrain"):
@@ -53,7 +55,7 @@ def replaced_network(path):
         parameters=report.parameters,
         macs=report.macs,
     )
-    paper = PAPER.get(path.stem.partition("_ach")[0])
+    paper = published.get(path.stem.partition("_ach")[0])
     if paper:
         entry["paper_original"] = dict(parameters_m=paper[0], macs_m=paper[1])
         entry["difference_percent"] = [
@@ -113,10 +115,10 @@ def main():
     parser.add_argument("--length", type=int, default=128, help="tokens for BERT")
     args = parser.parse_args()
     logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")
-    networks, berts = [], []
+    networks, berts, published = [], [], paper_figures()
     for path in sorted(CONFIGS.glob("*.py"), key=numbers_last):
         logger.info(path.stem)
-        networks.append(replaced_network(path))
+        networks.append(replaced_network(path, published))
     for num_layers in args.layers:
         for feed_forward in FEED_FORWARDS:
             logger.info(f"BERT, {num_layers} layers, {feed_forward}")
