@@ -40,11 +40,15 @@ def test_table_7(run_tool, tmp_path):
             millions = {name: count / 1e6 for name, count in row["ours"].items()}
             theirs = row["millions"]
             assert millions["parameters"] == pytest.approx(theirs["parameters"], rel=0.007)
-            # timm publishes two decimals of a thousand million; its counter has poolings too.
-            assert millions["macs"] == pytest.approx(theirs["macs"], rel=0.01, abs=10)
+            difference = theirs["macs"] - millions["macs"]
+            if row["source"] == "timm":
+                # Two decimals of a thousand million; timm's counter has normalisation too.
+                assert -5.5 < difference < 5.5 + 2 * millions["activations"]
+            else:
+                assert abs(difference) < (0.03 if row["num_classes"] > 100 else 0.008) * theirs["macs"]
             if "activations" in theirs:
                 assert millions["activations"] == pytest.approx(theirs["activations"], abs=0.02)
-    documented = (ROOT / "docs" / "classification.md").read_text().splitlines()
+    documented = (ROOT / "docs" / "complexity.md").read_text().splitlines()
     rows = table_of(out)
     assert len(rows) == 19
     assert set(rows) <= set(documented)
@@ -61,5 +65,5 @@ def test_expansions_equal_their_formulas(run_tool, tmp_path):
     assert rows == committed["width"] + committed["ratio"]
     assert (tmp_path / "complexity_width.png").stat().st_size > 1000
     assert (tmp_path / "complexity_ratio.png").stat().st_size > 1000
-    documented = (ROOT / "docs" / "classification.md").read_text().splitlines()
+    documented = (ROOT / "docs" / "complexity.md").read_text().splitlines()
     assert set(table_of(out)) <= set(documented)
