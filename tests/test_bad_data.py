@@ -61,6 +61,17 @@ def test_missing_annotation_file_is_named_with_its_source(data, run_tool):
         DATASETS.build(cfg.train_dataloader.dataset)
 
 
+@pytest.mark.parametrize("suffix", ["", "_in_memory"])
+def test_a_missing_folder_without_annotation_file_is_named(suffix, tmp_path):
+    cfg = Config.fromfile(ROOT / f"configs/classification/hadaptive_s_cifar100{suffix}.py")
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.get("dataset", loader.dataset).data_root = str(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"(?s)nowhere.*cifar-100-python[.]tar"):
+        check_data_files(cfg, ("train", "val"))
+    (tmp_path / "nowhere").mkdir()
+    check_data_files(cfg, ("train", "val"))
+
+
 def test_missing_coco_says_how_to_get_it(tmp_path, run_tool):
     result = run_tool(
         "train.py",

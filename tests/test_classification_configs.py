@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
+from mmengine.runner import load_checkpoint, save_checkpoint, weights_to_cpu
 from mmpretrain.registry import MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 
@@ -165,3 +166,20 @@ def test_pipelines_end_at_224(name, size, tmp_path):
                 results = step(results)
         assert results["inputs"].shape == (3, 224, 224)
         assert results["data_samples"].gt_label.tolist() == [3]
+
+
+@pytest.mark.parametrize("name", ["starnet_s1", "ghostnetv3_100", "mobilenetv4_conv_small"])
+def test_a_checkpoint_of_a_timm_network_gives_the_same_logits(name, tmp_path):
+    cfg = load(f"{name}_cifar100")
+    first, second = build(cfg).eval(), build(cfg).eval()
+    image = torch.randn(2, 3, 64, 64)
+    path = str(tmp_path / "checkpoint.pth")
+    with torch.no_grad():
+        expected = first(image)
+        assert not torch.equal(second(image), expected)
+        save_checkpoint(dict(state_dict=weights_to_cpu(first.state_dict())), path)
+        load_checkpoint(second, path, strict=True)
+        assert torch.equal(second(image), expected)
+    # timm's own names, so that its checkpoints fit too.
+    names = torch.load(path, weights_only=True)["state_dict"].keys()
+    assert names == first.model.state_dict().keys()

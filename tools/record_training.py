@@ -4,8 +4,9 @@
 
 The pieces of a resumed run are joined; of an iteration that two pieces logged the later counts. The
 record names command, commit, device and versions of every piece, as ``tools/train.py`` left them.
-``--same-as`` compares the last checkpoint, tensor by tensor, with that of another run, such as an
-uninterrupted one.
+``--weights`` also writes those of the best epoch, in float16, as one file that tools/test.py and
+mmpretrain's inferencer read. ``--same-as`` compares the last checkpoint, tensor by tensor, with
+that of another run, such as an uninterrupted one.
 """
 
 import argparse
@@ -20,6 +21,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 from mmengine.fileio import put, put_text
+from mmengine.runner import save_checkpoint
 
 from mmhadaptive.engine import load_checkpoint_file
 from mmhadaptive.engine.record import write_record
@@ -32,6 +34,7 @@ def parse_args():
     parser.add_argument("work_dir", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="result files, without a suffix")
     parser.add_argument("--same-as", type=Path, help="work dir of another run of the same config")
+    parser.add_argument("--weights", action="store_true", help="write OUT.pth")
     return parser.parse_args()
 
 
@@ -63,6 +66,21 @@ def last_state(work_dir):
     if not paths:
         raise FileNotFoundError(f"{work_dir} has no epoch_*.pth")
     return paths[-1].name, load_checkpoint_file(paths[-1])["state_dict"]
+
+
+def write_weights(work_dir, path):
+    """The state of the best epoch, without the optimizer's, in half precision."""
+    best = list(work_dir.glob("best_accuracy_top1_epoch_*.pth"))
+    if len(best) != 1:
+        raise FileNotFoundError(f"{work_dir} has {len(best)} best_accuracy_top1_epoch_*.pth, not 1")
+    checkpoint = load_checkpoint_file(best[0], map_location="cpu")
+    state = {}
+    for name, value in checkpoint["state_dict"].items():
+        half = value.half() if value.is_floating_point() else value
+        # A running variance may be beyond its range.
+        state[name] = half if half.isfinite().all() else value
+    meta = {key: checkpoint["meta"][key] for key in ("cfg", "dataset_meta", "epoch")}
+    save_checkpoint(dict(meta=meta, state_dict=state), str(path))
 
 
 def plot(curves, path):
@@ -99,6 +117,8 @@ def main():
             and state.keys() == other.keys()
             and all(torch.equal(value, other[key]) for key, value in state.items())
         )
+    if args.weights:
+        write_weights(args.work_dir, args.out.with_suffix(".pth"))
     rows = [("epoch", "loss", "top1")]
     for epoch, (loss, top1) in curves.items():
         rows.append((epoch, f"{loss:.4f}", "" if top1 is None else f"{top1:.2f}"))

@@ -85,7 +85,7 @@ class BatchAugmentPreprocessor(ClsDataPreprocessor):
         with torch.autocast(images.device.type, enabled=False):
             inputs = self.augment(images) if training else self.enlarge(images.float())
             if self._enable_normalize:
-                inputs = (inputs - self.mean) / self.std
+                inputs = inputs.sub_(self.mean).div_(self.std)
             if training and self.erasing is not None:
                 # Where timm draws its noise; a GPU unless told.
                 self.erasing.device = inputs.device
@@ -124,7 +124,7 @@ class BatchAugmentPreprocessor(ClsDataPreprocessor):
         if self.size is None or images.shape[-2:] == (self.size, self.size):
             return images
         images = F.interpolate(images, (self.size, self.size), mode="bicubic", align_corners=False)
-        return images.clamp(0, 255)
+        return images.clamp_(0, 255)
 
 
 def samples_of(labels: Tensor) -> list[DataSample]:

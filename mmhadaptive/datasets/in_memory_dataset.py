@@ -44,7 +44,8 @@ class InMemoryDataset(Dataset):
             )
         self.metainfo = source.metainfo
         device = torch.device(device or get_device())
-        self.images = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+        # Bicubic enlargement is faster in this layout than in channels_last.
+        self.images = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).contiguous()
         self.labels = torch.from_numpy(labels).to(device)
 
     def __len__(self) -> int:

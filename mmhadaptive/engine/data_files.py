@@ -9,16 +9,19 @@ from mmengine.config import Config
 
 
 def _dataset_paths(dataset: Mapping) -> Iterator[Path]:
-    """Annotation files and image folders of a dataset's config, wrapped datasets included."""
+    """What a dataset's config reads, wrapped datasets included.
+
+    These are annotation files and image folders, or the root where it names neither.
+    """
     for inner in [dataset.get("dataset"), *(dataset.get("datasets") or [])]:
         if inner is not None:
             yield from _dataset_paths(inner)
     root = Path(dataset.get("data_root") or "")
     prefix = dataset.get("data_prefix") or {}
     prefixes = prefix.values() if isinstance(prefix, Mapping) else [prefix]
-    for name in [dataset.get("ann_file"), *prefixes]:
-        if name:
-            yield root / name
+    names = [name for name in (dataset.get("ann_file"), *prefixes) if name]
+    if names or dataset.get("data_root"):
+        yield from (root / name for name in names or [""])
 
 
 def check_data_files(cfg: Config, splits: tuple[str, ...]) -> None:

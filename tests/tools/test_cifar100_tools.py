@@ -1,6 +1,7 @@
 """A CIFAR-100 config through the tools, on a few images made here."""
 
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain import ImageClassificationInferencer
 
-from ..conftest import ROOT
+from ..conftest import ROOT, run
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,40 @@ def test_the_inferencer_gives_an_image_file_the_same_scores(trained, scores, tmp
     (result,) = inferencer(str(path))
     np.testing.assert_allclose(result["pred_scores"], scores[5], atol=1e-4)
     assert result["pred_label"] == scores[5].argmax()
+
+
+def test_the_training_script_continues_and_its_weights_give_the_accuracy(
+    trained, run_tool, tmp_path
+):
+    _, _, folder = trained
+    data = [f"{split}_dataloader.dataset.dataset.data_root={folder}" for split in ("train", "val")]
+    command = (ROOT / "tools" / "train_cifar100.sh", 3600, tmp_path, *data)
+    command += ("data_preprocessor.size=48", "train_dataloader.batch_size=8")
+    command += ("default_hooks.logger.interval=1", "train_cfg.max_epochs=1")
+    # The clock is asked after the third of four iterations of the first epoch.
+    stop = "default_hooks.timed_checkpoint.interval=3"
+    settings = dict(NETWORKS="hadaptive_s", PYTHON=sys.executable)
+    work = tmp_path / "work_dirs" / "hadaptive_s"
+    last = "default_hooks.timed_checkpoint.stop_seconds=0"
+    run((*command, stop, last), **settings)
+    assert (work / "last_checkpoint").read_text().endswith("latest.pth")
+    assert not (work / "trained").exists()
+    out = run((*command, stop), **settings).stdout
+    assert (work / "trained").exists()
+    assert "all networks are trained" in out
+    weights = tmp_path / "hadaptive_s_cifar100.pth"
+    record = tmp_path / "test.json"
+    run_tool("test.py", trained[0], weights, "--work-dir", tmp_path, "--record", record)
+    measured = json.loads(record.read_text())["metrics"]["accuracy/top1"]
+    logged = json.loads((tmp_path / "hadaptive_s_cifar100.json").read_text())
+    assert logged["best_top1"] == pytest.approx(measured, abs=1e-2)
+    assert len(logged["pieces"]) == 2
+
+
+def test_the_benchmark_of_the_pipelines(trained, run_tool, tmp_path):
+    out = tmp_path / "pipelines.json"
+    options = ("--data-root", trained[2], "--batch-size", 8, "--workers", 1)
+    run_tool("benchmark_data.py", *options, "--rounds", 1, "--seconds", 0.1, "--out", out)
+    rows = json.loads(out.read_text())["images_per_second"]
+    assert [row["size"] for row in rows] == [224, 32]
+    assert all(rate > 0 for row in rows for rate in row.values())

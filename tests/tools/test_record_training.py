@@ -49,6 +49,30 @@ def test_pieces_are_joined_and_compared(tmp_path, run_here):
     assert out.with_suffix(".png").stat().st_size > 1000
 
 
+def test_weights_of_the_best_epoch_in_half_precision(tmp_path, run_here):
+    make_run(tmp_path / "run", [[step(1, 1, 5.0)]], 1.0)
+    state = dict(
+        w=torch.full((2,), 1 / 3), variance=torch.tensor([1e6]), steps=torch.tensor(70_000)
+    )
+    meta = dict(cfg="", dataset_meta=dict(classes=("a", "b")), epoch=7, seed=0)
+    best = tmp_path / "run" / "best_accuracy_top1_epoch_7.pth"
+    torch.save(dict(state_dict=state, meta=meta, optimizer={}), best)
+    run_here("record_training.py", tmp_path / "run", "--out", tmp_path / "s", "--weights")
+    published = torch.load(tmp_path / "s.pth", weights_only=True)
+    assert published.keys() == {"meta", "state_dict"}
+    assert published["meta"]["epoch"] == 7
+    assert published["state_dict"]["w"].dtype == torch.float16
+    # Beyond float16's range, and no floating point number at all.
+    assert torch.equal(published["state_dict"]["variance"], state["variance"])
+    assert torch.equal(published["state_dict"]["steps"], state["steps"])
+
+
+def test_weights_of_a_run_without_a_best_epoch_are_refused(tmp_path, run_here):
+    make_run(tmp_path / "run", [[step(1, 1, 5.0)]], 1.0)
+    with pytest.raises(FileNotFoundError, match="0 best_accuracy_top1_epoch"):
+        run_here("record_training.py", tmp_path / "run", "--out", tmp_path / "s", "--weights")
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path, run_here):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         run_here("record_training.py", tmp_path, "--out", tmp_path / "x")

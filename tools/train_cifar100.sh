@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Train the networks of the CIFAR-100 table one after the other, for so many seconds in all, and
+# write their curves and records. Called again it continues, until it says that all are trained:
+#
+#     tools/train_cifar100.sh SECONDS RESULTS [KEY=VALUE ...]
+#
+# Work dirs are RESULTS/work_dirs/NETWORK, results RESULTS/NETWORK_cifar100.{csv,png,json,pth}, the
+# last the weights of the best epoch in float16. The settings are --cfg-options of tools/train.py;
+# with these a CPU rehearses all of it:
+#
+#     train_dataloader.dataset.dataset.fraction=0.01 val_dataloader.dataset.dataset.fraction=0.01 \
+#     data_preprocessor.size=64 train_cfg.max_epochs=2
+#
+# NETWORKS="hadaptive_s hadaptive_m" chooses others than all six.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+limit=$1
+results=$(realpath -m "$2")
+settings=("${@:3}")
+networks=${NETWORKS:-hadaptive_s mobilenetv3_small mobilenetv4_conv_small starnet_s1 hadaptive_m hadaptive_l}
+# What a piece needs beside its training steps: the start, an epoch's validation, the record.
+margin=40
+
+for network in $networks; do
+  config=configs/classification/${network}_cifar100_in_memory.py
+  work=$results/work_dirs/$network
+  [ -e "$work/trained" ] && continue
+  left=$((limit - SECONDS - margin))
+  if [ "$left" -le 0 ]; then
+    echo "time is up; $network and what follows it are not trained yet"
+    exit 0
+  fi
+  "${PYTHON:-python}" tools/train.py "$config" --resume --work-dir "$work" --cfg-options \
+    "default_hooks.timed_checkpoint.stop_seconds=$left" "${settings[@]}"
+  record=("$work" --out "$results/${network}_cifar100")
+  if compgen -G "$work/best_*.pth" >/dev/null; then
+    record+=(--weights)
+  fi
+  "${PYTHON:-python}" tools/record_training.py "${record[@]}" ||
+    echo "no record of $network yet"
+  if [[ $(cat "$work/last_checkpoint") != *latest.pth ]]; then
+    touch "$work/trained"
+    rm -f "$work/latest.pth"
+  fi
+done
+echo "all networks are trained"
