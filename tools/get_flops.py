@@ -71,13 +71,14 @@ def merge_branches(model):
         model.model = reparameterize_model(model.model)
 
 
-def count_config(path, size, num_classes=None):
+def count_config(path, size, num_classes=None, merged=True):
     cfg = Config.fromfile(path)
     init_default_scope(cfg.default_scope)
     if num_classes is not None:
         (cfg.model.head if "head" in cfg.model else cfg.model).num_classes = num_classes
     model = MODELS.build(cfg.model).eval()
-    merge_branches(model)
+    if merged:
+        merge_branches(model)
     return complexity(Logits(model), (3, size, size))
 
 
@@ -91,7 +92,8 @@ def table7(logger):
         entry = dict(model=name, **count_config(path, 224, 100), published=[])
         for row in (row for row in published if row["model"] == name):
             size, num_classes = int(row["input_size"]), int(row["num_classes"])
-            ours = count_config(path, size, num_classes)
+            merged = row["merged"] == "yes"
+            ours = count_config(path, size, num_classes, merged)
             theirs = {key: float(row[f"{key}_m"]) for key in COUNTS if row[f"{key}_m"]}
             percent = {k: round(100 * (ours[k] / 1e6 / v - 1), 2) for k, v in theirs.items()}
             entry["published"].append(
@@ -99,6 +101,7 @@ def table7(logger):
                     source=row["source"],
                     num_classes=num_classes,
                     input_size=size,
+                    merged=merged,
                     millions=theirs,
                     ours=ours,
                     difference_percent=percent,
@@ -120,6 +123,8 @@ def table7_rows(networks):
                 by += f", {row['num_classes']} classes"
             if row["input_size"] != 224:
                 by += f", {row['input_size']} pixels"
+            if not row["merged"]:
+                by += ", branches not merged"
             theirs, percent = row["millions"], row["difference_percent"]
             published.append(
                 f"{theirs['parameters']:g}, {theirs['macs']:g} "

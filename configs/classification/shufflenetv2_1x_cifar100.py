@@ -1,4 +1,4 @@
-# The paper's number (Table 7): not at hand.
+# The paper's number (Table 5): 65.89 % top-1.
 _base_ = [
     "mmpretrain::_base_/models/shufflenet_v2_1x.py",
     "../_base_/datasets/cifar100_224.py",
