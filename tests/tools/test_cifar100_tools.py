@@ -119,6 +119,7 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
     assert not (work / "trained").exists()
     out = run((*command, stop), **settings).stdout
     assert (work / "trained").exists()
+    assert "resumed epoch: 0, iter: 3" in out
     assert "all networks are trained" in out
     weights = tmp_path / "hadaptive_s_cifar100.pth"
     record = tmp_path / "test.json"
