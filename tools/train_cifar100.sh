@@ -17,9 +17,17 @@ cd "$(dirname "$0")/.."
 limit=$1
 results=$(realpath -m "$2")
 settings=("${@:3}")
-networks=${NETWORKS:-hadaptive_s mobilenetv3_small mobilenetv4_conv_small starnet_s1 hadaptive_m hadaptive_l}
+peers="mobilenetv3_small mobilenetv4_conv_small starnet_s1"
+networks=${NETWORKS:-hadaptive_s $peers hadaptive_m hadaptive_l}
 # What a piece needs beside its training steps: the start, an epoch's validation, the record.
 margin=40
+
+epochs_of() {
+  "${PYTHON:-python}" -c "
+import sys
+from mmengine.config import Config
+print('epochs', Config.fromfile(sys.argv[1]).train_cfg.max_epochs)" "$1" | awk '/^epochs/ {print $2}'
+}
 
 for network in $networks; do
   config=configs/classification/${network}_cifar100_in_memory.py
@@ -38,7 +46,8 @@ for network in $networks; do
   fi
   "${PYTHON:-python}" tools/record_training.py "${record[@]}" ||
     echo "no record of $network yet"
-  if [[ $(cat "$work/last_checkpoint") != *latest.pth ]]; then
+  # train.py leaves the config there, with the settings.
+  if [ -e "$work/epoch_$(epochs_of "$work/${config##*/}").pth" ]; then
     touch "$work/trained"
     rm -f "$work/latest.pth"
   fi

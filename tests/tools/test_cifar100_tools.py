@@ -108,18 +108,17 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
     data = [f"{split}_dataloader.dataset.dataset.data_root={folder}" for split in ("train", "val")]
     command = (ROOT / "tools" / "train_cifar100.sh", 3600, tmp_path, *data)
     command += ("data_preprocessor.size=48", "train_dataloader.batch_size=8")
-    command += ("default_hooks.logger.interval=1", "train_cfg.max_epochs=1")
-    # The clock is asked after the third of four iterations of the first epoch.
-    stop = "default_hooks.timed_checkpoint.interval=3"
+    command += ("default_hooks.logger.interval=1", "train_cfg.max_epochs=2")
+    # The clock is asked at the end of the first of two epochs.
+    command += ("default_hooks.timed_checkpoint.interval=4",)
     settings = dict(NETWORKS="hadaptive_s", PYTHON=sys.executable)
     work = tmp_path / "work_dirs" / "hadaptive_s"
-    last = "default_hooks.timed_checkpoint.stop_seconds=0"
-    run((*command, stop, last), **settings)
-    assert (work / "last_checkpoint").read_text().endswith("latest.pth")
+    run((*command, "default_hooks.timed_checkpoint.stop_seconds=0"), **settings)
+    assert (work / "last_checkpoint").read_text().endswith("epoch_1.pth")
     assert not (work / "trained").exists()
-    out = run((*command, stop), **settings).stdout
+    out = run(command, **settings).stdout
+    assert "resumed epoch: 1, iter: 4" in out
     assert (work / "trained").exists()
-    assert "resumed epoch: 0, iter: 3" in out
     assert "all networks are trained" in out
     weights = tmp_path / "hadaptive_s_cifar100.pth"
     record = tmp_path / "test.json"
