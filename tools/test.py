@@ -1,7 +1,11 @@
 """Evaluate a checkpoint of a detector or a classifier."""
 
+import io
+from pathlib import Path
+
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
+from mmengine.fileio import put
 
 from mmhadaptive.engine.data_files import check_data_files
 from mmhadaptive.engine.launch import build_runner, load_config, run_arguments
@@ -17,11 +21,26 @@ def parse_args():
         metavar="FILE.json",
         help="write the metrics with the command, commit, device and versions",
     )
-    parser.add_argument("--show-dir", help="folder for pictures with the predictions drawn")
+    parser.add_argument(
+        "--show-dir",
+        help="folder for pictures with the predictions drawn and for the confusion matrix",
+    )
     args = parser.parse_args()
     if args.out and not args.out.endswith((".pkl", ".pickle")):
         parser.error(f"--out must end in .pkl or .pickle, got {args.out}")
     return args
+
+
+def draw_confusion_matrix(matrix, classes, path):
+    """Draw it as mmpretrain does, so large that the names of 200 classes do not overlap."""
+    from mmpretrain.evaluation import ConfusionMatrix
+
+    figure = ConfusionMatrix.plot(matrix, classes=classes, show=False)
+    figure.set_size_inches([min(max(10, len(matrix) / 5), 40)] * 2)
+    figure.autofmt_xdate(rotation=90, ha="center")
+    image = io.BytesIO()
+    figure.savefig(image, dpi=100, bbox_inches="tight")
+    put(image.getvalue(), path)
 
 
 def main():
@@ -39,8 +58,14 @@ def main():
     if args.out:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()
-    if args.record and is_main_process():
+    if not is_main_process():
+        return
+    if args.record:
         write_record(args.record, metrics=metrics)
+    if args.show_dir and "confusion_matrix/result" in metrics:
+        classes = runner.test_dataloader.dataset.metainfo.get("classes")
+        path = Path(args.show_dir) / "confusion_matrix.png"
+        draw_confusion_matrix(metrics["confusion_matrix/result"], classes, path)
 
 
 if __name__ == "__main__":

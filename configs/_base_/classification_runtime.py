@@ -3,13 +3,18 @@ _base_ = "default_runtime.py"
 default_scope = "mmpretrain"
 custom_imports = dict(
     _delete_=True,
-    imports=["mmhadaptive.models.backbones", "mmhadaptive.datasets", "mmhadaptive.engine"],
+    imports=[
+        "mmhadaptive.models.backbones",
+        "mmhadaptive.datasets",
+        "mmhadaptive.engine",
+        "mmhadaptive.visualization",
+    ],
     allow_failed_imports=False,
 )
 
 default_hooks = dict(
     checkpoint=dict(save_best="accuracy/top1"),
-    visualization=dict(_delete_=True, type="VisualizationHook", enable=False),
+    visualization=dict(_delete_=True, type="ClsVisualizationHook", enable=False, interval=100),
 )
 custom_hooks = [
     dict(type="AdaptTemperatureHook"),

@@ -1,4 +1,4 @@
-# The paper's number (Table 7): 31.44 M parameters and 2170 M MACs.
+# The paper's number (Table 7): 74.38 % top-1 with 31.44 M parameters and 2170 M MACs.
 _base_ = [
     "../_base_/models/timm_classifier.py",
     "../_base_/datasets/cifar100_224.py",

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from contextlib import nullcontext
 from itertools import chain
 
 import cv2
@@ -139,16 +140,17 @@ def test_resized_crop():
     assert -0.5 < crops.min() < 0.5 < 14.5 < crops.max() < 15.5
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        dict(padding=4, flip=0.5),
-        dict(resized_crop=dict(scale=(0.3, 1.0)), flip=0.5, erasing=dict(probability=1.0)),
-        dict(padding=4, rand_augment=dict(magnitude=9, groups=3)),
-        dict(batch_augments=dict(augments=dict(type="Mixup", alpha=0.8), probs=1.0)),
-    ],
-    ids=["crop", "resized crop and erasing", "RandAugment", "mixup"],
-)
+AUGMENTATIONS = {
+    "crop": dict(padding=4, flip=0.5),
+    "resized crop and erasing": dict(
+        resized_crop=dict(scale=(0.3, 1.0)), flip=0.5, erasing=dict(probability=1.0)
+    ),
+    "RandAugment": dict(padding=4, rand_augment=dict(magnitude=9, groups=3)),
+    "mixup": dict(batch_augments=dict(augments=dict(type="Mixup", alpha=0.8), probs=1.0)),
+}
+
+
+@pytest.mark.parametrize("options", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
 def test_training_batches(dataset, options):
     if "erasing" in options:
         pytest.importorskip("timm")
@@ -177,6 +179,25 @@ def test_training_batches(dataset, options):
     if "erasing" not in options:
         assert 0 <= first["inputs"].min() < first["inputs"].max() <= 255
     assert torch.equal(batch(0, False)["inputs"], batch(1, False)["inputs"])
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("options", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
+def test_nothing_leaves_the_device(folder, options, training, monkeypatch):
+    """A value that the host reads, or a tensor of the host, is an error on the meta device."""
+    # Which knows no autocast.
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
+    if "erasing" in options:
+        pytest.importorskip("timm")
+    dataset = InMemoryDataset(dict(type="CIFAR100Files", data_root=str(folder)), device="meta")
+    with _scope():
+        preprocessor = BatchAugmentPreprocessor(
+            size=40, mean=[0.0] * 3, std=[1.0] * 3, num_classes=100, **options
+        ).to("meta")
+    batch = preprocessor(dataset.__getitems__(range(COUNT)), training)
+    assert batch["inputs"].shape == (COUNT, 3, 40, 40)
+    assert batch["inputs"].is_meta
+    assert batch["data_samples"][0].gt_label.is_meta
 
 
 def test_two_kinds_of_crop_are_refused():

@@ -68,13 +68,31 @@ def scores(trained):
     return torch.stack(rows).numpy()
 
 
-def test_top1_equals_an_independent_computation(trained, scores, run_tool):
+@pytest.fixture(scope="module")
+def tested(trained, run_tool):
+    """Folder of a record and of pictures of the test."""
     config, checkpoint, folder = trained
-    record = folder / "record.json"
+    out = folder / "test"
     run_tool(
-        *("test.py", config, checkpoint, "--work-dir", folder / "test", "--record", record),
+        *("test.py", config, checkpoint, "--work-dir", out),
+        *("--record", out / "record.json", "--show-dir", out / "pictures"),
     )
-    metrics = json.loads(record.read_text())["metrics"]
+    return out
+
+
+def test_pictures_of_the_test(trained, tested):
+    image = np.load(trained[2] / "test.npz")["images"][0]
+    expected = cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC)
+    drawn = cv2.cvtColor(cv2.imread(str(tested / "pictures" / "0_0.png")), cv2.COLOR_BGR2RGB)
+    # The labels stand at the top.
+    np.testing.assert_allclose(drawn[32:].astype(int), expected[32:].astype(int), atol=2)
+    matrix = cv2.imread(str(tested / "pictures" / "confusion_matrix.png"))
+    assert min(matrix.shape[:2]) > 1000
+
+
+def test_top1_equals_an_independent_computation(trained, scores, tested):
+    folder = trained[2]
+    metrics = json.loads((tested / "record.json").read_text())["metrics"]
     labels = np.load(folder / "test.npz")["labels"]
     predicted = scores.argmax(1)
     assert metrics["accuracy/top1"] == pytest.approx(100 * (predicted == labels).mean(), abs=1e-4)

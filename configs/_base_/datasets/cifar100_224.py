@@ -1,6 +1,8 @@
 # CIFAR-100 enlarged to 224x224, read from the cifar-100-python pickles or .npz.
-# Augmentation (ours: the paper's is not at hand): a random crop with a padding of 4 and a flip, at
-# 32x32, before the bicubic enlargement.
+# Augmentation (ours): a random crop with a padding of 4 and a flip, at 32x32, before the bicubic
+# enlargement. The paper's text is not at hand; the framework of its authors enlarges first,
+# bilinearly, and crops at 224x224, also with a padding of 4 (data.py of
+# https://github.com/acelych/conductor at 005339ded99b).
 dataset_type = "CIFAR100Files"
 data_root = "data/cifar100/"
 data_source = (
