@@ -28,7 +28,7 @@ class Toy(BaseModel):
 
     def __init__(self):
         super().__init__()
-        self.stem = nn.Conv2d(3, 8, 1)
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
         self.ach = AdaptiveCrossHadamard(8, 4, tau=2.0)
         self.out = nn.Conv2d(14, 1, 1)
 
@@ -142,7 +142,7 @@ def test_persistent_workers_are_refused(tmp_path):
         runner.train()
 
 
-def train_as_rank(rank, work_dir, port):
+def train_as_rank(rank, work_dir, port, hooks=()):
     os.environ.update(
         RANK=str(rank),
         LOCAL_RANK=str(rank),
@@ -151,7 +151,7 @@ def train_as_rank(rank, work_dir, port):
         MASTER_PORT=str(port),
     )
     torch.set_num_threads(1)
-    runner = toy_runner(work_dir, "two ranks", launcher="pytorch")
+    runner = toy_runner(work_dir, "two ranks", hooks=hooks, launcher="pytorch")
     drawn = []
     forward = Toy.forward
 
@@ -167,9 +167,25 @@ def train_as_rank(rank, work_dir, port):
     torch.distributed.destroy_process_group()
 
 
+def port():
+    return 20_000 + os.getpid() % 20_000
+
+
+def test_channels_last_does_not_change_the_gradients_of_two_processes(tmp_path):
+    states = []
+    for name, hooks in (("plain", []), ("channels_last", [dict(type="ChannelsLastHook")])):
+        folder = tmp_path / name
+        folder.mkdir()
+        mp.spawn(train_as_rank, (folder, port(), hooks), nprocs=2)
+        states.append(load_checkpoint_file(folder / "epoch_2.pth")["state_dict"])
+    plain, channels_last = states
+    assert channels_last["stem.weight"].is_contiguous(memory_format=torch.channels_last)
+    for key, value in plain.items():
+        torch.testing.assert_close(channels_last[key], value, rtol=1e-4, atol=1e-6, msg=key)
+
+
 def test_two_processes_keep_equal_temperatures(tmp_path):
-    port = 20_000 + os.getpid() % 20_000
-    mp.spawn(train_as_rank, (tmp_path, port), nprocs=2)
+    mp.spawn(train_as_rank, (tmp_path, port()), nprocs=2)
     (first, losses), (second, other_losses) = (
         json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)
     )

@@ -11,7 +11,11 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain import ImageClassificationInferencer
 
+from mmhadaptive.engine import load_checkpoint_file
+
 from ..conftest import ROOT, run
+
+SPLITS = ("train", "val")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +127,7 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
     trained, run_tool, tmp_path
 ):
     _, _, folder = trained
-    data = [f"{split}_dataloader.dataset.dataset.data_root={folder}" for split in ("train", "val")]
+    data = [f"{split}_dataloader.dataset.dataset.data_root={folder}" for split in SPLITS]
     command = (ROOT / "tools" / "train_cifar100.sh", 3600, tmp_path, *data)
     command += ("data_preprocessor.size=48", "train_dataloader.batch_size=8")
     command += ("default_hooks.logger.interval=1", "train_cfg.max_epochs=2")
@@ -145,6 +149,30 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
     logged = json.loads((tmp_path / "hadaptive_s_cifar100.json").read_text())
     assert logged["best_top1"] == pytest.approx(measured, abs=1e-2)
     assert len(logged["pieces"]) == 2
+
+
+def test_two_processes_in_pieces_equal_an_uninterrupted_run(trained, run_dist, tmp_path):
+    config = ROOT / "configs" / "classification" / "hadaptive_s_cifar100_10pct_32px.py"
+    settings = [f"{split}_dataloader.dataset.dataset.data_root={trained[2]}" for split in SPLITS]
+    settings += ["train_dataloader.dataset.dataset.fraction=1.0", "train_dataloader.batch_size=4"]
+    settings += ["train_cfg.max_epochs=2"]
+
+    def train(name, *more):
+        options = ("--work-dir", tmp_path / name, "--resume", "--cfg-options", *settings, *more)
+        run_dist("dist_train.sh", config, 2, *options)
+
+    # Two processes take four steps an epoch.
+    stop = [f"default_hooks.timed_checkpoint.{key}" for key in ("stop_seconds=0", "interval=6")]
+    train("whole")
+    train("pieces", *stop)
+    assert load_checkpoint_file(tmp_path / "pieces" / "latest.pth")["meta"]["iter"] == 6
+    train("pieces")
+    whole, pieces = (
+        load_checkpoint_file(tmp_path / name / "epoch_2.pth")["state_dict"]
+        for name in ("whole", "pieces")
+    )
+    for key, value in whole.items():
+        assert torch.equal(value, pieces[key]), key
 
 
 def test_the_benchmark_of_the_pipelines(trained, run_tool, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from torch.nn.parallel import DistributedDataParallel
 
 
 @HOOKS.register_module()
@@ -17,4 +18,11 @@ class ChannelsLastHook(Hook):
     """
 
     def before_run(self, runner) -> None:
-        runner.model.to(memory_format=torch.channels_last)
+        model = runner.model
+        if not isinstance(model, DistributedDataParallel):
+            model.to(memory_format=torch.channels_last)
+            return
+        # The buckets of the gradients have the layout that the weights had when they were wrapped;
+        # after a change the first step would take scrambled gradients of some convolutions.
+        module = model.module.to(memory_format=torch.channels_last)
+        runner.model = runner.wrap_model(runner.cfg.get("model_wrapper_cfg"), module)
