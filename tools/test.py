@@ -32,12 +32,18 @@ def parse_args():
 
 
 def draw_confusion_matrix(matrix, classes, path):
-    """Draw it as mmpretrain does, so large that the names of 200 classes do not overlap."""
+    """Draw it as mmpretrain does, large enough for the names of up to 200 classes."""
     from mmpretrain.evaluation import ConfusionMatrix
 
     figure = ConfusionMatrix.plot(matrix, classes=classes, show=False)
-    figure.set_size_inches([min(max(10, len(matrix) / 5), 40)] * 2)
-    figure.autofmt_xdate(rotation=90, ha="center")
+    if len(matrix) <= 200:
+        figure.set_size_inches([max(10, len(matrix) / 5)] * 2)
+        figure.autofmt_xdate(rotation=90, ha="center")
+    else:
+        figure.set_size_inches(20, 20)
+        numbers = range(0, len(matrix), 50)
+        figure.axes[0].set_xticks(numbers, numbers)
+        figure.axes[0].set_yticks(numbers, numbers)
     image = io.BytesIO()
     figure.savefig(image, dpi=100, bbox_inches="tight")
     put(image.getvalue(), path)

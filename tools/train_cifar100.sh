@@ -18,7 +18,7 @@ limit=$1
 results=$(realpath -m "$2")
 settings=("${@:3}")
 peers="mobilenetv3_small mobilenetv4_conv_small starnet_s1"
-networks=${NETWORKS:-hadaptive_s $peers hadaptive_m hadaptive_l}
+networks=${NETWORKS:-hadaptive_s hadaptive_m hadaptive_l $peers}
 # What a piece needs beside its training steps: the start, an epoch's validation, the record.
 margin=40
 
