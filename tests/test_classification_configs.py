@@ -123,6 +123,11 @@ def test_the_recipe_is_the_same_everywhere():
     assert cosine.T_max == 190
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_mmdet_is_not_needed(name):
+    assert "mmdet." not in load(name).pretty_text
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=NAMES)
 def test_states_the_number_that_it_is_to_meet(path):
     first = path.read_text().splitlines()[0]

@@ -21,7 +21,7 @@ custom_hooks = [
     dict(type="EpochSeedHook"),
     dict(type="CheckCheckpointHook"),
     dict(type="ChannelsLastHook"),
-    dict(type="mmdet.CheckInvalidLossHook", interval=50, priority="VERY_LOW"),
+    dict(type="CheckLossHook"),
 ]
 visualizer = dict(
     _delete_=True, type="UniversalVisualizer", vis_backends=[dict(type="LocalVisBackend")]

@@ -23,7 +23,7 @@ custom_hooks = [
     dict(type="CheckCheckpointHook"),
     dict(type="ChannelsLastHook"),
     dict(type="NumClassCheckHook"),
-    dict(type="CheckInvalidLossHook", interval=50, priority="VERY_LOW"),
+    dict(type="CheckLossHook"),
 ]
 
 env_cfg = dict(

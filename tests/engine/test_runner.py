@@ -135,6 +135,18 @@ def test_epochs_draw_different_numbers_that_the_seed_decides(tmp_path):
     assert draws["first"][0] != draws["first"][1]
 
 
+def test_a_training_that_diverged_ends_without_a_checkpoint(tmp_path):
+    runner = toy_runner(
+        tmp_path,
+        "diverged",
+        hooks=[dict(type="CheckLossHook", interval=2)],
+        optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=1e30)),
+    )
+    with pytest.raises(FloatingPointError, match=r"the loss is (inf|nan) at iteration [24]"):
+        runner.train()
+    assert not list(tmp_path.rglob("*.pth"))
+
+
 def test_persistent_workers_are_refused(tmp_path):
     runner = toy_runner(tmp_path, "persistent")
     runner._train_dataloader.update(num_workers=1, persistent_workers=True)

@@ -3,6 +3,7 @@
 from .adapt_temperature_hook import AdaptTemperatureHook
 from .channels_last_hook import ChannelsLastHook
 from .check_checkpoint_hook import CheckCheckpointHook, check_state_dict
+from .check_loss_hook import CheckLossHook
 from .epoch_seed_hook import EpochSeedHook
 from .timed_checkpoint_hook import TimedCheckpointHook
 
@@ -10,6 +11,7 @@ __all__ = [
     "AdaptTemperatureHook",
     "ChannelsLastHook",
     "CheckCheckpointHook",
+    "CheckLossHook",
     "EpochSeedHook",
     "TimedCheckpointHook",
     "check_state_dict",
