@@ -47,7 +47,7 @@ def test_no_config_is_missing():
     expected = [
         *(f"hadaptive_{arch}_{data}" for arch in "sml" for data in ("cifar100", "imagenet")),
         *(f"hadaptive_s_cifar100_{name}" for name in ABLATIONS),
-        *(f"{name}_cifar100" for name in PEERS),
+        *(f"{name}_{data}" for name in PEERS for data in ("cifar100", "imagenet")),
         *(f"{name}_cifar100_in_memory" for name in from_memory),
         "hadaptive_s_cifar100_10pct_32px",
     ]
@@ -125,7 +125,7 @@ def test_the_recipe_is_the_same_everywhere():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mmdet_is_not_needed(name):
-    assert "mmdet." not in load(name).pretty_text
+    assert "mmdet." not in str(load(name))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=NAMES)
