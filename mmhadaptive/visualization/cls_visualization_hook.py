@@ -13,8 +13,8 @@ from mmpretrain.structures import DataSample
 class ClsVisualizationHook(VisualizationHook):
     """mmpretrain's ``VisualizationHook`` for images that were read as BGR, and for whole batches.
 
-    mmpretrain's takes what the pipeline read for RGB and draws red apples blue
-    (open-mmlab/mmpretrain issue 1799); it does not know the batches of ``InMemoryDataset``.
+    mmpretrain's takes what the pipeline read for RGB, which swaps red and blue
+    (open-mmlab/mmpretrain issue 1799), and does not know the batches of ``InMemoryDataset``.
 
     Args:
         kwargs: See mmpretrain's ``VisualizationHook``.

@@ -10,8 +10,8 @@ from mmengine.registry import HOOKS
 class CheckLossHook(Hook):
     """Look now and then whether the loss is finite.
 
-    It does not need mmdet, as mmdet's ``CheckInvalidLossHook`` does, and it looks before mmengine's
-    ``CheckpointHook`` writes.
+    mmdet's ``CheckInvalidLossHook`` for classification too, where there may be no mmdet. It looks
+    before mmengine's ``CheckpointHook`` writes.
 
     Args:
         interval: Iterations between two looks; each waits for the GPU.
