@@ -13,9 +13,13 @@
 #
 # NETWORKS="hadaptive_s hadaptive_m" chooses others than all six.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+if [ $# -lt 2 ] || [[ ! $1 =~ ^[0-9]+$ ]]; then
+  echo "usage: $0 SECONDS RESULTS [KEY=VALUE ...]" >&2
+  exit 2
+fi
 limit=$1
 results=$(realpath -m "$2")
+cd "$(dirname "$0")/.."
 settings=("${@:3}")
 peers="mobilenetv3_small mobilenetv4_conv_small starnet_s1"
 networks=${NETWORKS:-hadaptive_s hadaptive_m hadaptive_l $peers}

@@ -172,9 +172,10 @@ def test_accuracy_agrees_with_the_stock_pipeline(folder, tmp_path):
         assert entries[-1]["accuracy/top1"] >= 90, name
 
 
+@pytest.mark.parametrize("compiled", [False, dict(backend="eager")])
 @pytest.mark.parametrize("options", [dict(), {"optim_wrapper.type": "BFloat16OptimWrapper"}])
-def test_averaging_and_bfloat16(folder, tmp_path, options):
-    cfg = config(folder, tmp_path, epochs=1, **options)
+def test_averaging_and_bfloat16(folder, tmp_path, options, compiled):
+    cfg = config(folder, tmp_path, epochs=1, compile=compiled, **options)
     cfg.custom_hooks.append(dict(type="EMAHook", momentum=0.1))
     assert all(np.isfinite(loss) for _, _, loss in train(cfg))
     checkpoint = load_checkpoint_file(tmp_path / "epoch_1.pth")

@@ -135,11 +135,12 @@ def test_epochs_draw_different_numbers_that_the_seed_decides(tmp_path):
     assert draws["first"][0] != draws["first"][1]
 
 
-def test_a_training_that_diverged_ends_without_a_checkpoint(tmp_path):
+@pytest.mark.parametrize("interval", [2, 100])
+def test_a_training_that_diverged_ends_without_a_checkpoint(tmp_path, interval):
     runner = toy_runner(
         tmp_path,
-        "diverged",
-        hooks=[dict(type="CheckLossHook", interval=2)],
+        f"diverged {interval}",
+        hooks=[dict(type="CheckLossHook", interval=interval)],
         optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=1e30)),
     )
     with pytest.raises(FloatingPointError, match=r"the loss is (inf|nan) at iteration [24]"):

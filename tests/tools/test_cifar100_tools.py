@@ -133,6 +133,7 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
     command += ("default_hooks.logger.interval=1", "train_cfg.max_epochs=2")
     # The clock is asked at the end of the first of two epochs.
     command += ("default_hooks.timed_checkpoint.interval=4",)
+    command += ("default_hooks.visualization.enable=True",)
     settings = dict(NETWORKS="hadaptive_s", PYTHON=sys.executable)
     work = tmp_path / "work_dirs" / "hadaptive_s"
     run((*command, "default_hooks.timed_checkpoint.stop_seconds=0"), **settings)
@@ -142,6 +143,10 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
     assert "resumed epoch: 1, iter: 4" in out
     assert (work / "trained").exists()
     assert "all networks are trained" in out
+    (picture,) = work.glob("*/vis_data/vis_image/0_2.png")
+    drawn = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
+    # The labels stand at the top.
+    np.testing.assert_array_equal(drawn[24:], np.load(folder / "test.npz")["images"][0][24:])
     weights = tmp_path / "hadaptive_s_cifar100.pth"
     record = tmp_path / "test.json"
     run_tool("test.py", trained[0], weights, "--work-dir", tmp_path, "--record", record)

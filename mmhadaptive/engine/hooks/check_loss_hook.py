@@ -8,10 +8,10 @@ from mmengine.registry import HOOKS
 
 @HOOKS.register_module()
 class CheckLossHook(Hook):
-    """Look now and then whether the loss is finite.
+    """Look now and then, and before each checkpoint, whether the last loss is finite.
 
-    mmdet's ``CheckInvalidLossHook`` for classification too, where there may be no mmdet. It looks
-    before mmengine's ``CheckpointHook`` writes.
+    So a run does not resume from a checkpoint of a training that had diverged. mmdet's
+    ``CheckInvalidLossHook`` only looks now and then, and mmpretrain alone does not have it.
 
     Args:
         interval: Iterations between two looks; each waits for the GPU.
@@ -22,9 +22,21 @@ class CheckLossHook(Hook):
 
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval
+        self.loss = None
+        self.iteration = 0
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        if self.every_n_train_iters(runner, self.interval) and not outputs["loss"].isfinite():
+        self.loss = outputs["loss"].detach()
+        self.iteration = runner.iter + 1
+        if self.every_n_train_iters(runner, self.interval):
+            self.check()
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        if self.loss is not None:
+            self.check()
+
+    def check(self) -> None:
+        if not self.loss.isfinite():
             raise FloatingPointError(
-                f"the loss is {outputs['loss'].item()} at iteration {runner.iter + 1}"
+                f"the loss is {self.loss.item()} at iteration {self.iteration}"
             )
