@@ -8,7 +8,12 @@ from mmengine.evaluator import DumpResults
 from mmengine.fileio import put
 
 from mmhadaptive.engine.data_files import check_data_files
-from mmhadaptive.engine.launch import build_runner, load_config, run_arguments
+from mmhadaptive.engine.launch import (
+    build_runner,
+    leave_process_group,
+    load_config,
+    run_arguments,
+)
 from mmhadaptive.engine.record import write_record
 
 
@@ -64,14 +69,14 @@ def main():
     if args.out:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()
-    if not is_main_process():
-        return
-    if args.record:
-        write_record(args.record, metrics=metrics)
-    if args.show_dir and "confusion_matrix/result" in metrics:
-        classes = runner.test_dataloader.dataset.metainfo.get("classes")
-        path = Path(args.show_dir) / "confusion_matrix.png"
-        draw_confusion_matrix(metrics["confusion_matrix/result"], classes, path)
+    if is_main_process():
+        if args.record:
+            write_record(args.record, metrics=metrics)
+        if args.show_dir and "confusion_matrix/result" in metrics:
+            classes = runner.test_dataloader.dataset.metainfo.get("classes")
+            path = Path(args.show_dir) / "confusion_matrix.png"
+            draw_confusion_matrix(metrics["confusion_matrix/result"], classes, path)
+    leave_process_group()
 
 
 if __name__ == "__main__":

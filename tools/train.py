@@ -5,7 +5,12 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 
 from mmhadaptive.engine.data_files import check_data_files
-from mmhadaptive.engine.launch import build_runner, load_config, run_arguments
+from mmhadaptive.engine.launch import (
+    build_runner,
+    leave_process_group,
+    load_config,
+    run_arguments,
+)
 from mmhadaptive.engine.record import write_record
 
 
@@ -51,6 +56,7 @@ def main():
     if is_main_process():
         write_record(Path(runner.log_dir) / "run.json", config=args.config)
     runner.train()
+    leave_process_group()
 
 
 if __name__ == "__main__":

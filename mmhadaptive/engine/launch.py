@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.dist import barrier, is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -69,3 +70,14 @@ def build_runner(cfg: Config) -> Runner:
             ),
         )
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def leave_process_group() -> None:
+    """Wait for the other processes, if there are any, and end the communication with them.
+
+    To be called at the end of a script that succeeded. A process that exits without it may abort,
+    and its launcher then kills those that still write their results.
+    """
+    if is_distributed():
+        barrier()
+        torch.distributed.destroy_process_group()

@@ -16,7 +16,7 @@ from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
 from mmhadaptive.engine import load_checkpoint_file
-from mmhadaptive.engine.launch import build_runner
+from mmhadaptive.engine.launch import build_runner, leave_process_group
 from mmhadaptive.layers import AdaptiveCrossHadamard
 
 from ..conftest import ROOT
@@ -195,6 +195,22 @@ def test_channels_last_does_not_change_the_gradients_of_two_processes(tmp_path):
     assert channels_last["stem.weight"].is_contiguous(memory_format=torch.channels_last)
     for key, value in plain.items():
         torch.testing.assert_close(channels_last[key], value, rtol=1e-4, atol=1e-6, msg=key)
+
+
+def leave_as_rank(rank, result, port):
+    address = f"tcp://127.0.0.1:{port}"
+    torch.distributed.init_process_group("gloo", address, rank=rank, world_size=2)
+    if rank == 0:
+        time.sleep(1)
+        result.write_text("written")
+    leave_process_group()
+    assert result.exists()
+    assert not torch.distributed.is_initialized()
+
+
+def test_no_process_ends_while_another_writes_its_results(tmp_path):
+    mp.spawn(leave_as_rank, (tmp_path / "result", port()), nprocs=2)
+    leave_process_group()
 
 
 def test_two_processes_keep_equal_temperatures(tmp_path):
