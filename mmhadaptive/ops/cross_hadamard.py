@@ -57,8 +57,9 @@ def cross_hadamard(
             the device and reported like any failed device-side assertion.
 
     Without the compiled library, on other devices than CPU and CUDA, while a model is exported to
-    ONNX or traced, and everywhere if MMHADAPTIVE_REFERENCE=1 is set when this module is imported,
-    :func:`cross_hadamard_reference` computes the same.
+    ONNX or traced, under torch.func and forward-mode differentiation, and everywhere if
+    MMHADAPTIVE_REFERENCE=1 is set when this module is imported, :func:`cross_hadamard_reference`
+    computes the same.
     """
     if x.device.type not in DEVICES or is_exporting():
         return cross_hadamard_reference(x, index, gate, alpha, weight, bias, norm, strategy)

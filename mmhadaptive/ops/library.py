@@ -1,5 +1,5 @@
-"""Loads the compiled libraries and tells the dispatcher what they do not hold: fake, autograd and
-autocast rules."""
+"""Loads the compiled libraries and tells the dispatcher what they do not hold: fake, autograd,
+batching and autocast rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .arguments import autocast_input, check, memory_format_of, num_products
-from .reference import composition
+from .reference import composition, cross_hadamard_reference, is_transformed
 
 FOLDER = Path(__file__).parent
 Grads = tuple[Tensor | None, ...]
@@ -46,12 +46,15 @@ def load() -> frozenset[str]:
 
 
 def register() -> None:
-    """Give the operators their fake, autograd and autocast kernels."""
+    """Give the operators their fake, autograd, batching and autocast kernels."""
     forward, backward = "mmhadaptive::cross_hadamard", "mmhadaptive::cross_hadamard_backward"
     torch.library.register_fake(forward, _fake)
     torch.library.register_fake(backward, _backward_fake)
     torch.library.impl(forward, "Autograd", _autograd)
     torch.library.impl(backward, "Autograd", _backward_autograd)
+    # What they call is batched in turn.
+    torch.library.impl(forward, "FuncTorchBatched", cross_hadamard_reference)
+    torch.library.impl(backward, "FuncTorchBatched", _composed_backward)
     for key, device in (("AutocastCPU", "cpu"), ("AutocastCUDA", "cuda")):
         torch.library.impl(forward, key, _autocast_rule(device))
 
@@ -79,10 +82,12 @@ def _backward_fake(
     )
 
 
-# torch.library.register_autograd would do the same as the next two functions and classes, but takes
+# torch.library.register_autograd would do the same as the next functions and classes, but takes
 # longer than the operator itself does on the small maps of the last stages.
 def _autograd(x, index, gate, alpha, weight, bias, norm="softsign", strategy="auto"):
     args = (x, index, gate, alpha, weight, bias, norm, strategy)
+    if is_transformed():
+        return cross_hadamard_reference(*args)
     if _needs_grad(x, gate, alpha, weight, bias):
         return _CrossHadamard.apply(*args)
     with torch._C._AutoDispatchBelowAutograd():
@@ -90,6 +95,8 @@ def _autograd(x, index, gate, alpha, weight, bias, norm="softsign", strategy="au
 
 
 def _backward_autograd(*args):
+    if is_transformed():
+        return _composed_backward(*args)
     if _needs_grad(*args[:2], *args[3:6]):
         return _CrossHadamardBackward.apply(*args)
     with torch._C._AutoDispatchBelowAutograd():
@@ -112,7 +119,9 @@ class _CrossHadamard(torch.autograd.Function):
     def backward(ctx, dy: Tensor) -> Grads:
         need_x, _, *need_rest = ctx.needs_input_grad[:6]
         needs = (need_x, *need_rest)
-        grads = _backward_autograd(dy, *ctx.saved_tensors, ctx.norm, *needs)
+        # By the dispatcher, since dy may be a batch of gradients (is_grads_batched).
+        backward = torch.ops.mmhadaptive.cross_hadamard_backward.default
+        grads = backward(dy, *ctx.saved_tensors, ctx.norm, *needs)
         dx, *rest = (grad if need else None for grad, need in zip(grads, needs, strict=True))
         return dx, None, *rest, None, None
 
@@ -131,29 +140,46 @@ class _CrossHadamardBackward(torch.autograd.Function):
         return _double_backward(ctx, *grads)
 
 
-def _double_backward(ctx, *grads: Tensor | None) -> Grads:
-    """Differentiates the PyTorch composition twice; it is no path to be fast on."""
-    create_graph = torch.is_grad_enabled()
-    dy, x, index, gate, alpha, weight = ctx.saved_tensors
+def _composed_backward(dy, x, index, gate, alpha, weight, norm, *needs: bool) -> Grads:
+    """The backward in PyTorch operations, differentiable any number of times and in any mode.
+
+    A gradient that is not needed is empty.
+    """
     with torch.enable_grad():
-        # Aliases, so that only what the operator itself computes is differentiated, and not how
-        # its inputs came about.
-        inputs = [
-            t if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_()
-            for t in (dy, x, gate, alpha, weight)
-        ]
-        dy, x, gate, alpha, weight = inputs
+        x, gate, alpha, weight = map(_alias, (x, gate, alpha, weight))
         bias = None if weight is None else torch.zeros_like(weight, requires_grad=True)
-        y = composition(x, index, gate, alpha, weight, bias, ctx.norm)
+        y = composition(x, index, gate, alpha, weight, bias, norm)
+        inputs = (x, gate, alpha, weight, bias)
+        wanted = [t for t, need in zip(inputs, needs, strict=True) if need]
+        found = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))
+    return tuple(next(found) if need else gate.new_empty(0) for need in needs)
+
+
+def _alias(t: Tensor | None) -> Tensor | None:
+    """A differentiable view, so that a gradient with respect to it is that of what is computed
+    from it here, and not of how t came about. A detached tensor would lose its tangent."""
+    return None if t is None else t.view_as(t).requires_grad_()
+
+
+def _double_backward(ctx, *grads: Tensor | None) -> Grads:
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        dy, x, index, gate, alpha, weight = ctx.saved_tensors
+        inputs = [_alias(t) for t in (dy, x, gate, alpha, weight)]
+        dy, x, gate, alpha, weight = inputs
+        firsts = _composed_backward(dy, x, index, gate, alpha, weight, ctx.norm, *ctx.needs)
         wanted = [
-            (t, grad)
-            for t, grad, need in zip((x, gate, alpha, weight, bias), grads, ctx.needs, strict=True)
+            (first, grad)
+            for first, grad, need in zip(firsts, grads, ctx.needs, strict=True)
             if need and grad is not None
         ]
-        firsts = torch.autograd.grad(y, [t for t, _ in wanted], dy, create_graph=True)
         given = [t for t in inputs if t is not None]
         seconds = torch.autograd.grad(
-            firsts, given, [g for _, g in wanted], create_graph=create_graph, allow_unused=True
+            [first for first, _ in wanted],
+            given,
+            [grad for _, grad in wanted],
+            create_graph=create_graph,
+            allow_unused=True,
         )
     by_input = dict(zip(map(id, given), seconds, strict=True))
     ddy, dx, dgate, dalpha, dweight = (by_input.get(id(t)) for t in inputs)

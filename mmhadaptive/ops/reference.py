@@ -6,6 +6,7 @@ import itertools
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .arguments import autocast_input, cast, check, memory_format_of
 
@@ -32,12 +33,20 @@ def cross_hadamard_reference(
     gate, alpha, weight, bias = cast(x, gate, alpha, weight, bias)
     with torch.autocast(x.device.type, enabled=False):
         y = composition(x, index, gate, alpha, weight, bias, norm)
-    return y if exporting else y.contiguous(memory_format=memory_format_of(x))
+    # torch.vmap knows no memory format but the contiguous one.
+    if exporting or is_transformed():
+        return y
+    return y.contiguous(memory_format=memory_format_of(x))
 
 
 def is_exporting() -> bool:
     """Whether an exporter that does not know the compiled operator is at work."""
     return torch.onnx.is_in_onnx_export() or torch.jit.is_tracing()
+
+
+def is_transformed() -> bool:
+    """Whether torch.func or forward-mode AD is at work, which take PyTorch operations apart."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def composition(

@@ -19,7 +19,8 @@ def literal(x, index, gate, alpha, weight, bias, norm="softsign", strategy="auto
     )
     batch, channels, height, width = x.shape
     selected = index.shape[1]
-    mapping = torch.nn.functional.one_hot(index, channels).double() * gate[:, :, None]
+    one_hot = torch.eye(channels, dtype=torch.float64, device=x.device)[index]
+    mapping = one_hot * gate[:, :, None]
     z = mapping @ x.reshape(batch, channels, height * width)
     z = z.reshape(batch, selected, height, width).unbind(1)
     maps = list(x.unbind(1))
