@@ -9,9 +9,10 @@ from torch import Tensor
 def gumbel_top_k(scores: Tensor, num_selected: int, tau: Tensor | float) -> tuple[Tensor, Tensor]:
     """Draw ``num_selected`` channels of each sample without replacement.
 
-    With ``M = softmax((scores + g) / tau)`` and Gumbel noise ``g``, the chosen channels are the
-    top-k of ``M``. The gate is the straight-through estimator ``hard - M.detach() + M`` at the
-    chosen channels: its value is exactly 1 and its gradient is that of ``M``.
+    With ``M = softmax((scores + g) / tau)`` and Gumbel noise ``g`` (eq. 4), the chosen channels are
+    the top-k of ``M`` (eq. 5), which are those of ``scores + g``. The gate is the straight-through
+    estimator ``hard - M.detach() + M`` at the chosen channels: its value is exactly 1 and its
+    gradient is that of ``M`` (eq. 6).
 
     Args:
         scores: Logits of shape ``(N, C)``.
@@ -26,8 +27,10 @@ def gumbel_top_k(scores: Tensor, num_selected: int, tau: Tensor | float) -> tupl
     draws = torch.empty_like(scores, memory_format=torch.contiguous_format).exponential_()
     # A draw of exactly zero would make the noise infinite and the softmax NaN.
     noise = -draws.clamp_min(torch.finfo(draws.dtype).tiny).log()
-    soft = torch.softmax((scores + noise) / tau, dim=1)
-    soft, index = soft.topk(num_selected, dim=1)
+    noisy = scores + noise
+    # At a low temperature all but a few entries of M underflow to zero.
+    index = noisy.topk(num_selected, dim=1).indices
+    soft = torch.softmax(noisy / tau, dim=1).gather(1, index)
     # Written so that the two soft terms cancel without rounding.
     gate = 1 + (soft - soft.detach())
     return index, gate
