@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from . import dispatch, onnx  # noqa: F401  register the operator
 from .arguments import cast, check
-from .library import DEVICES
-from .reference import cross_hadamard_reference, is_exporting
 
 
 def cross_hadamard(
@@ -56,13 +55,10 @@ def cross_hadamard(
         RuntimeError: an index is out of range or occurs twice in a row. On CUDA that is found on
             the device and reported like any failed device-side assertion.
 
-    Without the compiled library, on other devices than CPU and CUDA, while a model is exported to
-    ONNX or traced, under torch.func and forward-mode differentiation, and everywhere if
-    MMHADAPTIVE_REFERENCE=1 is set when this module is imported, :func:`cross_hadamard_reference`
-    computes the same.
+    Without the compiled library, on other devices than CPU and CUDA, under torch.func and
+    forward-mode differentiation, and everywhere if MMHADAPTIVE_REFERENCE=1 is set when this module
+    is imported, :func:`cross_hadamard_reference` computes the same.
     """
-    if x.device.type not in DEVICES or is_exporting():
-        return cross_hadamard_reference(x, index, gate, alpha, weight, bias, norm, strategy)
     args = (x, index, *cast(x, gate, alpha, weight, bias), norm, strategy)
     try:
         return torch.ops.mmhadaptive.cross_hadamard.default(*args)

@@ -1,8 +1,6 @@
-"""The cross-Hadamard operator in PyTorch operations: the fallback, and what exporters see."""
+"""The cross-Hadamard operator in PyTorch operations."""
 
 from __future__ import annotations
-
-import itertools
 
 import torch
 from torch import Tensor
@@ -26,22 +24,15 @@ def cross_hadamard_reference(
     It holds all products in memory several times over. ``strategy`` has no effect. Channels that
     are selected twice are not refused.
     """
-    exporting = is_exporting()
-    if not exporting:
-        check(x, index, gate, alpha, weight, bias, norm, strategy)
+    check(x, index, gate, alpha, weight, bias, norm, strategy)
     x = autocast_input(x)
     gate, alpha, weight, bias = cast(x, gate, alpha, weight, bias)
     with torch.autocast(x.device.type, enabled=False):
         y = composition(x, index, gate, alpha, weight, bias, norm)
     # torch.vmap knows no memory format but the contiguous one.
-    if exporting or is_transformed():
+    if is_transformed():
         return y
     return y.contiguous(memory_format=memory_format_of(x))
-
-
-def is_exporting() -> bool:
-    """Whether an exporter that does not know the compiled operator is at work."""
-    return torch.onnx.is_in_onnx_export() or torch.jit.is_tracing()
 
 
 def is_transformed() -> bool:
@@ -68,10 +59,6 @@ def composition(
 
 def product_pairs(num_selected: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """The first and the second factor of every product."""
-    if is_exporting():
-        pairs = list(itertools.combinations(range(int(num_selected)), 2))
-        first, second = zip(*pairs, strict=True)
-        return torch.tensor(first, device=device), torch.tensor(second, device=device)
     return torch.triu_indices(num_selected, num_selected, 1, device=device).unbind()
 
 

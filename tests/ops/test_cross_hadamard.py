@@ -215,6 +215,7 @@ def test_bitwise_deterministic(channels_last, device, strategy):
         assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+@needs_library
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_independent_of_threads(channels_last):
     inputs = make_inputs(9, 40, 14, 14, 32, channels_last=channels_last)
@@ -371,19 +372,6 @@ def test_compile(dynamic, device):
 
 
 @needs_library
-def test_export_keeps_the_operator():
-    class Module(torch.nn.Module):
-        def forward(self, x, index, gate):
-            return cross_hadamard(x, index, gate, None, None, None, "none")
-
-    inputs = make_inputs(norm="none")
-    args = (inputs.x, inputs.index, inputs.gate)
-    exported = torch.export.export(Module(), args)
-    assert any("cross_hadamard" in str(node.target) for node in exported.graph.nodes)
-    assert torch.equal(exported.module()(*args), Module()(*args))
-
-
-@needs_library
 @pytest.mark.skipif(shutil.which("g++") is None, reason="AOTInductor needs g++")
 def test_aot_inductor(tmp_path):
     """The operator in a compiled package, called by it as an external one."""
@@ -407,16 +395,6 @@ def test_aot_inductor(tmp_path):
         )
         compiled = torch._inductor.aoti_load_package(path)
         torch.testing.assert_close(compiled(*args), Module()(*args))
-
-
-def test_trace_uses_pytorch_operations():
-    inputs = make_inputs(norm="none")
-    traced = torch.jit.trace(
-        lambda x, index, gate: cross_hadamard(x, index, gate, None, None, None, "none"),
-        (inputs.x, inputs.index, inputs.gate),
-    )
-    assert "mmhadaptive::" not in str(traced.graph)
-    assert torch.equal(traced(inputs.x, inputs.index, inputs.gate), cross_hadamard(*inputs.args()))
 
 
 def with_index(inputs: Inputs, position, value):
