@@ -39,6 +39,7 @@ def test_digits_are_a_sound_coco_set(digits):
         assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == list(
             "0123456789"
         )
+        assert coco.getCatIds(supNms=["digit"]) == coco.getCatIds()
         for annotation in coco.anns.values():
             x, y, w, h = annotation["bbox"]
             image = coco.imgs[annotation["image_id"]]
