@@ -1,6 +1,7 @@
 """The command-line tools, run as a user runs them."""
 
 import json
+import os
 import pickle
 
 import cv2
@@ -97,12 +98,14 @@ def test_test_writes_metrics_predictions_and_pictures(trained, run_tool, tmp_pat
     result = run_tool(
         "test.py",
         *(digits_config, trained / "epoch_1.pth", "--work-dir", tmp_path / "work"),
-        *("--out", tmp_path / "predictions.pkl", "--show-dir", "pictures"),
+        *("--out", tmp_path / "predictions.pkl"),
+        *("--show-dir", os.path.relpath(tmp_path / "pictures", ROOT)),
     )
     assert "bbox_mAP_50" in result.stdout + result.stderr
     predictions = pickle.loads((tmp_path / "predictions.pkl").read_bytes())
     assert len(predictions) == 8
-    assert len(list((tmp_path / "work").rglob("pictures/*.png"))) == 8
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 8
+    assert not list((tmp_path / "work").rglob("*.png"))
 
 
 def test_another_network_is_refused(trained, run_tool, tmp_path, digits_config):
