@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -187,6 +188,27 @@ def test_detinferencer_takes_the_config_and_the_checkpoint(trained, digits, digi
     )
     result = inferencer(str(digits / "val" / "00001.png"))
     assert set(result["predictions"][0]) == {"labels", "scores", "bboxes"}
+
+
+def test_a_published_checkpoint_is_all_that_inference_needs(
+    trained, run_here, tmp_path, digits, digits_config, capsys
+):
+    from mmdet.apis import DetInferencer
+
+    run_here("publish_model.py", trained / "epoch_1.pth", tmp_path / "digits.pth")
+    path = Path(capsys.readouterr().out.split()[-1])
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_size < 0.6 * (trained / "epoch_1.pth").stat().st_size
+    assert str(digits.parent).encode() not in path.read_bytes()
+    image = str(digits / "val" / "00001.png")
+    results = []
+    for config, weights in ((digits_config, trained / "epoch_1.pth"), (None, path)):
+        inferencer = DetInferencer(
+            config and str(config), str(weights), device="cpu", show_progress=False
+        )
+        assert inferencer.model.dataset_meta["classes"] == tuple("0123456789")
+        results.append(inferencer(image)["predictions"])
+    assert results[0] == results[1]
 
 
 def test_dist_scripts_with_two_gloo_processes(run_dist, tmp_path, digits_config, trained):
