@@ -93,7 +93,7 @@ custom_imports = dict(imports=["mmhadaptive.models.backbones"])
 model = dict(
     backbone=dict(_delete_=True, type="HadaptiveNet", arch="s", out_indices=(1, 2, 3, 4)),
     neck=dict(in_channels=[32, 64, 96, 128]),
-    test_cfg=dict(rpn=dict(max_per_img=30)),
+    test_cfg=dict(rpn=dict(max_per_img=400)),
 )
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = (90, 60)
@@ -103,12 +103,13 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
     record = count_with_tool(run_here, tmp_path, config)
     # Padded to a multiple of 32.
     assert record["input"] == [3, 64, 96]
-    assert record["proposals"] == 30
+    # Suppression would leave fewer.
+    assert record["proposals"] == 400
     model = build(config)
-    image, regions = torch.zeros(1, 3, 64, 96), torch.zeros(30, 256, 7, 7)
+    image, regions = torch.zeros(1, 3, 64, 96), torch.zeros(400, 256, 7, 7)
     first = count_by_hooks(model, lambda: model.rpn_head(model.extract_feat(image)))
     second = count_by_hooks(model.roi_head, lambda: model.roi_head.bbox_head(regions))
-    assert second == 30 * (1024 * (256 * 49 + 1024 + 81 + 80 * 4))
+    assert second == 400 * (1024 * (256 * 49 + 1024 + 81 + 80 * 4))
     assert record["macs"] == first + second
 
 
