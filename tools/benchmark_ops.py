@@ -496,15 +496,13 @@ def main():
     about = environment(options)
     name = options.name or "-".join([options.suite, options.device, about["dtype"]])
     options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / name
-    path.with_suffix(".json").write_text(
-        json.dumps({"environment": about, "rows": rows}, indent=1) + "\n"
-    )
+    record = json.dumps({"environment": about, "rows": rows}, indent=1)
+    (options.out / f"{name}.json").write_text(record + "\n")
     text = to_table(rows)
     facts = "".join(f"- {key}: {value}\n" for key, value in about.items())
-    path.with_suffix(".md").write_text(f"# {name}\n\n{facts}\n{text}")
+    (options.out / f"{name}.md").write_text(f"# {name}\n\n{facts}\n{text}")
     if plot is not None:
-        plot(rows, about, path.with_suffix(".png"))
+        plot(rows, about, options.out / f"{name}.png")
     print(text)
 
 

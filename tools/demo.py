@@ -1,14 +1,21 @@
-"""Train, evaluate and draw a small detector with the commands a user would type."""
+"""Train, evaluate and draw a small detector with the commands a user would type.
+
+Data and results go into ``data/digits`` and ``work_dirs/demo`` of the current folder.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-CONFIG = "configs/ssd_hadaptive_s_digits.py"
+# As a user would type them, from wherever he stands.
+ROOT = os.path.relpath(Path(__file__).resolve().parents[1])
+TOOLS = Path(ROOT, "tools")
+CONFIG = Path(ROOT, "configs/ssd_hadaptive_s_digits.py")
 DATA = Path("data/digits")
 WORK_DIR = Path("work_dirs/demo")
 TARGET = 0.5
@@ -25,17 +32,17 @@ def run(*command: str | Path) -> None:
 
 def main() -> None:
     if not DATA.exists():
-        run("tools/make_digits.py", "--out", DATA)
+        run(TOOLS / "make_digits.py", "--out", DATA)
     start = time.monotonic()
-    run("tools/train.py", CONFIG, "--work-dir", WORK_DIR)
+    run(TOOLS / "train.py", CONFIG, "--work-dir", WORK_DIR)
     minutes = (time.monotonic() - start) / 60
-    checkpoint = Path((WORK_DIR / "last_checkpoint").read_text().strip())
+    checkpoint = WORK_DIR / (WORK_DIR / "last_checkpoint").read_text().strip()
     record = WORK_DIR / "test.json"
-    run("tools/test.py", CONFIG, checkpoint, "--work-dir", WORK_DIR, "--record", record)
+    run(TOOLS / "test.py", CONFIG, checkpoint, "--work-dir", WORK_DIR, "--record", record)
     metrics = json.loads(record.read_text())["metrics"]
     sheet = WORK_DIR / "contact_sheet.png"
     run(
-        "tools/infer.py",
+        TOOLS / "infer.py",
         *(DATA / "val", CONFIG, checkpoint),
         *("--out-dir", WORK_DIR / "inference", "--limit", "48", "--contact-sheet", sheet),
     )

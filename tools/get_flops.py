@@ -1,14 +1,15 @@
 """Count parameters, MACs and activations.
 
-    python tools/get_flops.py configs/classification/hadaptive_s_cifar100.py
+    python tools/get_flops.py configs/ssd_hadaptive_s_coco.py
     python tools/get_flops.py --table7 --out docs/results/complexity.json
     python tools/get_flops.py --sweeps --out docs/results/expansion_sweeps.json
 
-The first counts one classification config. ``--table7`` counts the networks of the paper's Table 7
-for 100 classes, and again as they were published (``configs/classification/published.csv``),
-with the difference. ``--sweeps`` counts the three expansions, 1x1 convolution, Ghost and ACH, over
-the input's width and over the expansion ratio, as Figs. 5 and 6, beside closed formulas, and draws
-``docs/images/complexity_{width,ratio}.png``. Both print Markdown and write a record.
+The first counts the classifier or detector of a config, at the size at which the config tests it
+or at ``--size``. ``--table7`` counts the networks of the paper's Table 7 for 100 classes, and again
+as they were published (``configs/classification/published.csv``), with the difference.
+``--sweeps`` counts the three expansions, 1x1 convolution, Ghost and ACH, over the input's width and
+over the expansion ratio, as Figs. 5 and 6, beside closed formulas, and draws
+``docs/images/complexity_{width,ratio}.png``. ``--out`` is the file of the record.
 
 Networks that train with parallel branches are counted with these merged.
 """
@@ -27,11 +28,10 @@ from mmcv.cnn import ConvModule
 from mmengine.config import Config
 from mmengine.fileio import put
 from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS
-from torch import nn
+from mmengine.registry import MODELS, init_default_scope
 
-from mmhadaptive.engine.complexity import complexity
+from mmhadaptive.engine.complexity import complexity, network_complexity
+from mmhadaptive.engine.input_size import input_size
 from mmhadaptive.engine.record import write_record
 from mmhadaptive.layers import AdaptiveCrossHadamard, GhostExpansion, selected_for_width
 
@@ -48,19 +48,6 @@ EXTENT = 14
 ECA_KERNEL_SIZE = 5
 
 
-class Logits(nn.Module):
-    """A classifier as a function from an image to its logits, which is what is counted."""
-
-    def __init__(self, classifier):
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, x):
-        if hasattr(self.classifier, "head"):
-            return self.classifier.head(self.classifier.extract_feat(x))
-        return self.classifier(x)
-
-
 def merge_branches(model):
     """Bring a network into its form for inference, in place."""
     if hasattr(getattr(model, "backbone", None), "switch_to_deploy"):
@@ -71,15 +58,14 @@ def merge_branches(model):
         model.model = reparameterize_model(model.model)
 
 
-def count_config(path, size, num_classes=None, merged=True):
-    cfg = Config.fromfile(path)
-    init_default_scope(cfg.default_scope)
+def count_config(cfg, size, num_classes=None, merged=True):
+    init_default_scope(cfg.get("default_scope", "mmengine"))
     if num_classes is not None:
         (cfg.model.head if "head" in cfg.model else cfg.model).num_classes = num_classes
     model = MODELS.build(cfg.model).eval()
     if merged:
         merge_branches(model)
-    return complexity(Logits(model), (3, size, size))
+    return network_complexity(model, size)
 
 
 def table7(logger):
@@ -89,11 +75,12 @@ def table7(logger):
     for name in dict.fromkeys(row["model"] for row in published):
         logger.info(name)
         path = CONFIGS / f"{name}_cifar100.py"
-        entry = dict(model=name, **count_config(path, 224, 100), published=[])
+        counts = count_config(Config.fromfile(path), (224, 224), 100)
+        entry = dict(model=name, **counts, published=[])
         for row in (row for row in published if row["model"] == name):
             size, num_classes = int(row["input_size"]), int(row["num_classes"])
             merged = row["merged"] == "yes"
-            ours = count_config(path, size, num_classes, merged)
+            ours = count_config(Config.fromfile(path), (size, size), num_classes, merged)
             theirs = {key: float(row[f"{key}_m"]) for key in COUNTS if row[f"{key}_m"]}
             percent = {k: round(100 * (ours[k] / 1e6 / v - 1), 2) for k, v in theirs.items()}
             entry["published"].append(
@@ -219,19 +206,39 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("config", nargs="?", help="a classification config")
+    what.add_argument("config", nargs="?", help="a config of a classifier or detector")
     what.add_argument("--table7", action="store_true", help="the networks of Table 7")
     what.add_argument("--sweeps", action="store_true", help="the expansions of Figs. 5 and 6")
-    parser.add_argument("--shape", type=int, default=224, help="side of the image (%(default)s)")
-    parser.add_argument("--out", type=Path, help="result file, .json, of --table7 and --sweeps")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        metavar="PIXELS",
+        help="side of the image, or its height and width, in place of the config's",
+    )
+    parser.add_argument("--out", type=Path, help="file of the record, .json")
     parser.add_argument(
         "--images", type=Path, default=ROOT / "docs" / "images", help="folder of the drawings"
     )
     args = parser.parse_args()
+    if args.size and (not args.config or len(args.size) > 2):
+        parser.error("--size is one or two numbers for a config")
     if args.config:
-        print(f"input        3 x {args.shape} x {args.shape}")
-        for name, count in count_config(args.config, args.shape).items():
-            print(f"{name:12} {count / 1e6:.3f} M")
+        cfg = Config.fromfile(args.config)
+        try:
+            size = args.size or input_size(cfg)
+        except ValueError as error:
+            parser.error(f"{error}; give it with --size")
+        # One number stands for both sides.
+        height, width = size[0], size[-1]
+        counts = count_config(cfg, (height, width))
+        print(f"input        3 x {height} x {width}")
+        for name in COUNTS:
+            print(f"{name:12} {counts[name] / 1e6:.3f} M")
+        if "proposals" in counts:
+            print(f"proposals    {counts['proposals']}")
+        if args.out:
+            write_record(args.out, config=args.config, input=[3, height, width], **counts)
         return
     if args.out is None:
         parser.error("--out is missing")

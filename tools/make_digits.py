@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 from rich.progress import track
 from sklearn.datasets import load_digits
+
+from mmhadaptive.new_folder import new_folder
 
 CLASSES = [str(digit) for digit in range(10)]
 
@@ -115,7 +115,9 @@ def draw_split(
                     iscrowd=0,
                 )
             )
-    categories = [dict(id=i + 1, name=label) for i, label in enumerate(CLASSES)]
+    categories = [
+        dict(id=i + 1, name=label, supercategory="digit") for i, label in enumerate(CLASSES)
+    ]
     data = dict(images=images, annotations=annotations, categories=categories)
     (folder / "annotations" / f"{name}.json").write_text(json.dumps(data))
 
@@ -130,23 +132,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128, help="pixels a side (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    if args.out.exists():
-        parser.error(f"{args.out} exists; remove it to draw the set anew")
-
     digits = load_digits()
     rng = np.random.default_rng(args.seed)
     train, val = split_digits(rng, len(digits.images))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=args.out.parent, prefix=f".{args.out.name}."))
     try:
-        for name, rows, count in (("train", train, args.train), ("val", val, args.val)):
-            images, labels = digits.images[rows], digits.target[rows]
-            draw_split(rng, images, labels, scratch, name, count, args.size)
-        scratch.chmod(0o755)
-        scratch.rename(args.out)
-    except BaseException:
-        shutil.rmtree(scratch)
-        raise
+        with new_folder(args.out) as folder:
+            for name, rows, count in (("train", train, args.train), ("val", val, args.val)):
+                images, labels = digits.images[rows], digits.target[rows]
+                draw_split(rng, images, labels, folder, name, count, args.size)
+    except FileExistsError as error:
+        parser.error(str(error))
     print(f"{args.out}: {args.train} training and {args.val} validation images")
 
 

@@ -8,6 +8,8 @@ import argparse
 import random
 from pathlib import Path
 
+from mmhadaptive.new_folder import new_folder
+
 GOOD = ["moving", "brilliant", "funny", "tender", "gripping", "honest", "clever", "warm", "lovely"]
 BAD = ["dull", "clumsy", "shallow", "tedious", "noisy", "stale", "hollow", "bland", "lifeless"]
 NOUNS = ["film", "plot", "cast", "score", "script", "ending", "story", "scene", "dialogue"]
@@ -49,13 +51,17 @@ def main():
     parser.add_argument("--train", type=int, default=640)
     parser.add_argument("--dev", type=int, default=160)
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     make, tests = (
         (sst2, ["dev"]) if args.task == "sst2" else (mnli, ["dev_matched", "dev_mismatched"])
     )
-    for seed, (name, count) in enumerate([("train", args.train), *((t, args.dev) for t in tests)]):
-        text = "\n".join(make(random.Random(seed), count)) + "\n"
-        (args.out / f"{name}.tsv").write_text(text, encoding="utf-8")
+    files = [("train", args.train), *((name, args.dev) for name in tests)]
+    try:
+        with new_folder(args.out) as folder:
+            for seed, (name, count) in enumerate(files):
+                text = "\n".join(make(random.Random(seed), count)) + "\n"
+                (folder / f"{name}.tsv").write_text(text, encoding="utf-8")
+    except FileExistsError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from mmengine.fileio import put, put_text
 from mmengine.runner import save_checkpoint
 
 from mmhadaptive.engine import load_checkpoint_file
+from mmhadaptive.engine.publish import publishable
 from mmhadaptive.engine.record import write_record
 
 
@@ -32,7 +33,7 @@ def parse_args():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("work_dir", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="result files, without a suffix")
+    parser.add_argument("--out", required=True, help="result files, without a suffix")
     parser.add_argument("--same-as", type=Path, help="work dir of another run of the same config")
     parser.add_argument("--weights", action="store_true", help="write OUT.pth")
     return parser.parse_args()
@@ -69,18 +70,11 @@ def last_state(work_dir):
 
 
 def write_weights(work_dir, path):
-    """The state of the best epoch, without the optimizer's, in half precision."""
+    """Those of the best epoch as for publication, in half precision."""
     best = list(work_dir.glob("best_accuracy_top1_epoch_*.pth"))
     if len(best) != 1:
         raise FileNotFoundError(f"{work_dir} has {len(best)} best_accuracy_top1_epoch_*.pth, not 1")
-    checkpoint = load_checkpoint_file(best[0], map_location="cpu")
-    state = {}
-    for name, value in checkpoint["state_dict"].items():
-        half = value.half() if value.is_floating_point() else value
-        # A running variance may be beyond its range.
-        state[name] = half if half.isfinite().all() else value
-    meta = {key: checkpoint["meta"][key] for key in ("cfg", "dataset_meta", "epoch")}
-    save_checkpoint(dict(meta=meta, state_dict=state), str(path))
+    save_checkpoint(publishable(load_checkpoint_file(best[0], "cpu"), half=True), path)
 
 
 def plot(curves, path):
@@ -118,15 +112,15 @@ def main():
             and all(torch.equal(value, other[key]) for key, value in state.items())
         )
     if args.weights:
-        write_weights(args.work_dir, args.out.with_suffix(".pth"))
+        write_weights(args.work_dir, f"{args.out}.pth")
     rows = [("epoch", "loss", "top1")]
     for epoch, (loss, top1) in curves.items():
         rows.append((epoch, f"{loss:.4f}", "" if top1 is None else f"{top1:.2f}"))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    put_text(text.getvalue(), args.out.with_suffix(".csv"))
-    plot(curves, args.out.with_suffix(".png"))
-    write_record(args.out.with_suffix(".json"), **results, pieces=pieces)
+    put_text(text.getvalue(), f"{args.out}.csv")
+    plot(curves, f"{args.out}.png")
+    write_record(f"{args.out}.json", **results, pieces=pieces)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def main():
     if args.show_dir:
         hook = cfg.default_hooks.visualization
         if hook.type == "DetVisualizationHook":
-            hook.update(draw=True, test_out_dir=args.show_dir)
+            # The hook would put a relative folder into the work dir.
+            hook.update(draw=True, test_out_dir=str(Path(args.show_dir).absolute()))
         else:
             hook.update(enable=True, out_dir=args.show_dir)
     check_data_files(cfg, ("test",))

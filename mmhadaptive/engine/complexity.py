@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 
 import torch
 from mmengine.analysis import ActivationAnalyzer, FlopAnalyzer, parameter_count
-from torch import nn
+from mmengine.structures import BaseDataElement
+from torch import Tensor, nn
 
 # mmengine has handles for these; None in their place would leave those in force.
 UNCOUNTED = ("batch_norm", "adaptive_avg_pool2d", "upsample_nearest2d")
@@ -69,3 +71,48 @@ def complexity(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
             macs=int(macs.total()),
             activations=int(activations.total()),
         )
+
+
+class TensorMode(nn.Module):
+    """A classifier or detector of OpenMMLab's as a function of an image (1, C, H, W).
+
+    Its value is what the heads compute: logits and boxes before any of them is chosen.
+    """
+
+    def __init__(self, model: nn.Module, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.model = model
+        shapes = ("ori_shape", "img_shape", "pad_shape", "batch_input_shape")
+        meta = dict.fromkeys(shapes, size) | dict(scale_factor=(1.0, 1.0))
+        self.data_samples = [BaseDataElement(metainfo=meta)]
+
+    def forward(self, image: Tensor) -> tuple | list | Tensor:
+        return self.model(image, self.data_samples, mode="tensor")
+
+
+def network_complexity(model: nn.Module, size: tuple[int, int]) -> dict[str, int]:
+    """Count a classifier or detector of OpenMMLab's with :func:`complexity`, for one image.
+
+    In two-stage detectors the second stage has as many proposals as testing allows
+    (``test_cfg.rpn.max_per_img``), or as there are anchors: none is suppressed by another, so that
+    the count depends neither on the weights nor on an image.
+
+    Args:
+        model: The network, in evaluation mode.
+        size: Height and width of the image.
+
+    Returns:
+        The counts; of two-stage detectors also ``proposals``.
+    """
+    if not hasattr(model, "roi_head"):
+        return complexity(TensorMode(model, size), (3, *size))
+    model = copy.deepcopy(model)
+    # Heads that learn their proposals suppress none.
+    if hasattr(model.rpn_head, "test_cfg"):
+        model.rpn_head.test_cfg.nms = None
+    network = TensorMode(model, size)
+    counts = complexity(network, (3, *size))
+    with torch.no_grad():
+        features = model.extract_feat(torch.zeros(1, 3, *size))
+        proposals = model.rpn_head.predict(features, network.data_samples, rescale=False)
+    return dict(counts, proposals=len(proposals[0]))

@@ -3,6 +3,10 @@
 import json
 
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
 
 from mmhadaptive.engine.complexity import complexity
 from mmhadaptive.layers import AdaptiveCrossHadamard
@@ -18,12 +22,108 @@ def test_an_ach_layer_by_hand():
     assert complexity(layer, (8, 5, 6))["macs"] == pointwise + scores + products
 
 
-@pytest.mark.parametrize(("arch", "parameters", "macs"), [("s", 2.102, 131.1)])
-def test_one_config(run_tool, arch, parameters, macs):
-    out = run_tool("get_flops.py", f"configs/classification/hadaptive_{arch}_cifar100.py").stdout
-    counts = {line.split()[0]: line.split()[1] for line in out.splitlines() if line.endswith(" M")}
-    assert float(counts["parameters"]) == pytest.approx(parameters, rel=0.001)
-    assert float(counts["macs"]) == pytest.approx(macs, rel=0.001)
+def count_by_hooks(modules, compute):
+    """MACs of ``compute()``: convolutions, linear layers, one for each product."""
+    total = 0
+
+    def count(module, inputs, output):
+        nonlocal total
+        if isinstance(module, AdaptiveCrossHadamard):
+            total += (module.out_channels - module.in_channels) * output[0, 0].numel()
+        else:
+            total += output.numel() * module.weight[0].numel()
+
+    counted = nn.Conv1d | nn.Conv2d | nn.Linear | AdaptiveCrossHadamard
+    handles = [m.register_forward_hook(count) for m in modules.modules() if isinstance(m, counted)]
+    with torch.no_grad():
+        compute()
+    for handle in handles:
+        handle.remove()
+    return total
+
+
+def count_with_tool(run_here, tmp_path, *arguments):
+    run_here("get_flops.py", *arguments, "--out", tmp_path / "record.json")
+    return json.loads((tmp_path / "record.json").read_text())
+
+
+def build(path):
+    cfg = Config.fromfile(path)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        return MODELS.build(cfg.model).eval()
+
+
+def test_one_config(run_here, tmp_path, capsys):
+    config = "configs/classification/hadaptive_s_cifar100.py"
+    record = count_with_tool(run_here, tmp_path, ROOT / config)
+    assert record["input"] == [3, 224, 224]
+    assert record["parameters"] == pytest.approx(2.102e6, rel=0.001)
+    assert record["macs"] == pytest.approx(131.1e6, rel=0.001)
+    assert "proposals" not in record
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line[0] in ("input", "macs")] == [
+        ["input", "3 x 224 x 224"],
+        ["macs", f"{record['macs'] / 1e6:.3f} M"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "size"),
+    [
+        ("ssd_hadaptive_s_digits.py", [], [128, 128]),
+        ("plugin/retinanet_r50_ach_coco.py", ["--size", 64, 96], [64, 96]),
+    ],
+)
+def test_one_stage_detectors(run_here, tmp_path, config, options, size):
+    path = ROOT / "configs" / config
+    record = count_with_tool(run_here, tmp_path, path, *options)
+    assert record["input"] == [3, *size]
+    model = build(path)
+    expected = count_by_hooks(model, lambda: model(torch.zeros(1, 3, *size)))
+    assert record["macs"] == expected
+    assert record["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_two_stage_detector_has_all_its_proposals(run_here, tmp_path):
+    config = tmp_path / "faster_rcnn.py"
+    config.write_text(
+        """
+_base_ = "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"
+custom_imports = dict(imports=["mmhadaptive.models.backbones"])
+model = dict(
+    backbone=dict(_delete_=True, type="HadaptiveNet", arch="s", out_indices=(1, 2, 3, 4)),
+    neck=dict(in_channels=[32, 64, 96, 128]),
+    test_cfg=dict(rpn=dict(max_per_img=400)),
+)
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = (90, 60)
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+"""
+    )
+    record = count_with_tool(run_here, tmp_path, config)
+    # Padded to a multiple of 32.
+    assert record["input"] == [3, 64, 96]
+    # Suppression would leave fewer.
+    assert record["proposals"] == 400
+    model = build(config)
+    image, regions = torch.zeros(1, 3, 64, 96), torch.zeros(400, 256, 7, 7)
+    first = count_by_hooks(model, lambda: model.rpn_head(model.extract_feat(image)))
+    second = count_by_hooks(model.roi_head, lambda: model.roi_head.bbox_head(regions))
+    assert second == 400 * (1024 * (256 * 49 + 1024 + 81 + 80 * 4))
+    assert record["macs"] == first + second
+
+
+def test_sizes_that_the_tool_refuses(run_here, tmp_path, capsys):
+    config = tmp_path / "sizeless.py"
+    config.write_text("model = dict(type='ImageClassifier')")
+    for arguments, message in (
+        ([config], "sizeless.py has no size"),
+        ([config, "--size", 1, 2, 3], "one or two numbers"),
+        (["--sweeps", "--size", 224], "one or two numbers for a config"),
+    ):
+        with pytest.raises(SystemExit):
+            run_here("get_flops.py", *arguments)
+        assert message in capsys.readouterr().err
 
 
 def table_of(out):

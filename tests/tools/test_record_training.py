@@ -57,10 +57,14 @@ def test_weights_of_the_best_epoch_in_half_precision(tmp_path, run_here):
     meta = dict(cfg="", dataset_meta=dict(classes=("a", "b")), epoch=7, seed=0)
     best = tmp_path / "run" / "best_accuracy_top1_epoch_7.pth"
     torch.save(dict(state_dict=state, meta=meta, optimizer={}), best)
-    run_here("record_training.py", tmp_path / "run", "--out", tmp_path / "s", "--weights")
-    published = torch.load(tmp_path / "s.pth", weights_only=True)
+    out = tmp_path / "results" / "net_v1.5"
+    run_here("record_training.py", tmp_path / "run", "--out", out, "--weights")
+    assert {path.name for path in out.parent.iterdir()} == {
+        f"net_v1.5{suffix}" for suffix in (".csv", ".json", ".png", ".pth")
+    }
+    published = torch.load(f"{out}.pth", weights_only=True)
     assert published.keys() == {"meta", "state_dict"}
-    assert published["meta"]["epoch"] == 7
+    assert published["meta"] == dict(cfg="", dataset_meta=meta["dataset_meta"], epoch=7)
     assert published["state_dict"]["w"].dtype == torch.float16
     # Beyond float16's range, and no floating point number at all.
     assert torch.equal(published["state_dict"]["variance"], state["variance"])

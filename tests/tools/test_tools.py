@@ -1,7 +1,9 @@
 """The command-line tools, run as a user runs them."""
 
 import json
+import os
 import pickle
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -39,6 +41,7 @@ def test_digits_are_a_sound_coco_set(digits):
         assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == list(
             "0123456789"
         )
+        assert coco.getCatIds(supNms=["digit"]) == coco.getCatIds()
         for annotation in coco.anns.values():
             x, y, w, h = annotation["bbox"]
             image = coco.imgs[annotation["image_id"]]
@@ -96,12 +99,14 @@ def test_test_writes_metrics_predictions_and_pictures(trained, run_tool, tmp_pat
     result = run_tool(
         "test.py",
         *(digits_config, trained / "epoch_1.pth", "--work-dir", tmp_path / "work"),
-        *("--out", tmp_path / "predictions.pkl", "--show-dir", "pictures"),
+        *("--out", tmp_path / "predictions.pkl"),
+        *("--show-dir", os.path.relpath(tmp_path / "pictures", ROOT)),
     )
     assert "bbox_mAP_50" in result.stdout + result.stderr
     predictions = pickle.loads((tmp_path / "predictions.pkl").read_bytes())
     assert len(predictions) == 8
-    assert len(list((tmp_path / "work").rglob("pictures/*.png"))) == 8
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 8
+    assert not list((tmp_path / "work").rglob("*.png"))
 
 
 def test_another_network_is_refused(trained, run_tool, tmp_path, digits_config):
@@ -183,6 +188,27 @@ def test_detinferencer_takes_the_config_and_the_checkpoint(trained, digits, digi
     )
     result = inferencer(str(digits / "val" / "00001.png"))
     assert set(result["predictions"][0]) == {"labels", "scores", "bboxes"}
+
+
+def test_a_published_checkpoint_is_all_that_inference_needs(
+    trained, run_here, tmp_path, digits, digits_config, capsys
+):
+    from mmdet.apis import DetInferencer
+
+    run_here("publish_model.py", trained / "epoch_1.pth", tmp_path / "digits.pth")
+    path = Path(capsys.readouterr().out.split()[-1])
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_size < 0.6 * (trained / "epoch_1.pth").stat().st_size
+    assert str(digits.parent).encode() not in path.read_bytes()
+    image = str(digits / "val" / "00001.png")
+    results = []
+    for config, weights in ((digits_config, trained / "epoch_1.pth"), (None, path)):
+        inferencer = DetInferencer(
+            config and str(config), str(weights), device="cpu", show_progress=False
+        )
+        assert inferencer.model.dataset_meta["classes"] == tuple("0123456789")
+        results.append(inferencer(image)["predictions"])
+    assert results[0] == results[1]
 
 
 def test_dist_scripts_with_two_gloo_processes(run_dist, tmp_path, digits_config, trained):

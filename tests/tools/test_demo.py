@@ -1,0 +1,52 @@
+"""The demo's commands, wherever it is started. `make demo` itself takes minutes."""
+
+import json
+import os
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ..conftest import ROOT
+
+
+@pytest.mark.parametrize("start", [".", "elsewhere"])
+def test_commands_from_any_folder(start, tmp_path, monkeypatch):
+    """Scripts and config are the checkout's; data and results are where the user stands."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    demo = shutil.copy(ROOT / "tools" / "demo.py", tmp_path / "tools")
+    here = tmp_path / start
+    monkeypatch.chdir(here)
+    commands = []
+
+    def run(command):
+        _, script, *arguments = command
+        commands.append([script, *arguments])
+        if script.endswith("make_digits.py"):
+            Path("data/digits").mkdir(parents=True)
+        elif script.endswith("train.py"):
+            Path("work_dirs/demo").mkdir(parents=True)
+            # mmengine writes an absolute path; a relative one lies in the work dir.
+            Path("work_dirs/demo/last_checkpoint").write_text("epoch_18.pth\n")
+        elif script.endswith("test.py"):
+            record = dict(metrics={"coco/bbox_mAP_50": 0.9})
+            Path("work_dirs/demo/test.json").write_text(json.dumps(record))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    runpy.run_path(str(demo), run_name="__main__")
+    root = Path(os.path.relpath(tmp_path, here))
+    config = str(root / "configs" / "ssd_hadaptive_s_digits.py")
+    checkpoint = "work_dirs/demo/epoch_18.pth"
+    assert [command[0] for command in commands] == [
+        str(root / "tools" / f"{name}.py") for name in ("make_digits", "train", "test", "infer")
+    ]
+    assert [command[1:4] for command in commands] == [
+        ["--out", "data/digits"],
+        [config, "--work-dir", "work_dirs/demo"],
+        [config, checkpoint, "--work-dir"],
+        ["data/digits/val", config, checkpoint],
+    ]
