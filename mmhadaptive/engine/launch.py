@@ -58,7 +58,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the config's Runner, on CPUs also for several processes, and for work dirs that moved."""
+    """Build the config's Runner, on CPUs also for several processes."""
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():
         # mmengine would select a CUDA device; a process group that exists already it leaves alone.
         torch.distributed.init_process_group("gloo")

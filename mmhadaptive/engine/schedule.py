@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import chain
 
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -41,7 +42,7 @@ def replay_schedule(runner: Runner, done: int) -> None:
         return
     runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
     built = runner.param_schedulers
-    for scheduler in sum(built.values(), []) if isinstance(built, dict) else built:
+    for scheduler in chain(*built.values()) if isinstance(built, dict) else built:
         if getattr(scheduler, "need_val_args", False):
             raise ValueError(
                 f"{type(scheduler).__name__} cannot resume with epochs of another length: set the "

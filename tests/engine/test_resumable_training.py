@@ -190,7 +190,7 @@ def test_another_batch_size_brings_its_learning_rate(folder, tmp_path):
 def test_another_batch_size_in_the_middle_of_an_epoch_is_refused(folder, tmp_path):
     train(config(folder, tmp_path, **stopping_after(3)))
     cfg = config(folder, tmp_path, resume=True, **{"train_dataloader.batch_size": 16})
-    with pytest.raises(ValueError, match="3 iterations into an epoch of 5, .* epochs have 2"):
+    with pytest.raises(ValueError, match=r"3 iterations into an epoch of 5, .* epochs have 2"):
         train(cfg)
     cfg = config(folder, tmp_path, resume=True)
     assert [iteration for iteration, *_ in train(cfg)] == list(range(3, 10))

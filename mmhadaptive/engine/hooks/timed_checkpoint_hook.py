@@ -24,8 +24,8 @@ class TimedCheckpointHook(Hook):
 
     It needs a :class:`ResumableTrainLoop`, which resumes from there (``tools/train.py --resume``).
     So a long training runs in pieces on a machine that is lent for minutes. The checkpoints of the
-    epochs' ends stay with mmengine's ``CheckpointHook``. Where gradients are accumulated it waits for
-    the optimizer's step, since no checkpoint holds gradients.
+    epochs' ends stay with mmengine's ``CheckpointHook``. Where gradients are accumulated it waits
+    for the optimizer's step, since no checkpoint holds gradients.
 
     Args:
         save_seconds: Time between two checkpoints.
