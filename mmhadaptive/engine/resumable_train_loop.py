@@ -68,8 +68,10 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             done = length if done else 0
             replay_schedule(runner, done)
         self._begin = self._iter - done
-        self._max_iters = self._begin + (self._max_epochs - self._epoch) * length
-        runner.optim_wrapper.initialize_count_status(runner.model, self._iter, self._max_iters)
+        last_iter = self._begin + (self._max_epochs - self._epoch) * length
+        if last_iter != self._max_iters:
+            self._max_iters = last_iter
+            runner.optim_wrapper.initialize_count_status(runner.model, self._iter, last_iter)
 
     def run_epoch(self) -> None:
         """Run what is left of an epoch."""

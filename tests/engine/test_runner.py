@@ -117,6 +117,22 @@ def test_mmdet_finds_tau_in_every_entry_of_the_log(tmp_path, interval, steps):
     assert all(len(entries["tau"]) == len(entries["step"]) for entries in epochs.values())
 
 
+@pytest.mark.parametrize(
+    ("evaluator", "best"),
+    [(None, "coco_bbox_mAP"), (dict(type="VOCMetric", metric="mAP"), "pascal_voc_mAP")],
+)
+def test_the_best_checkpoint_follows_the_metric_of_the_config(
+    tmp_path, digits_config, evaluator, best
+):
+    cfg = Config.fromfile(digits_config)
+    cfg.train_dataloader.dataset.indices = 8
+    cfg.val_dataloader.dataset.indices = 4
+    cfg.val_evaluator = evaluator or cfg.val_evaluator
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path), launcher="none", experiment_name=best))
+    build_runner(cfg).train()
+    assert [path.name for path in tmp_path.glob("best_*.pth")] == [f"best_{best}_epoch_1.pth"]
+
+
 def test_mmpretrain_draws_the_schedule(tmp_path, run_here):
     script = Path(mmpretrain.__file__).parent / ".mim/tools/visualization/vis_scheduler.py"
     config = ROOT / "configs" / "classification" / "hadaptive_s_cifar100_10pct_32px.py"
