@@ -94,8 +94,6 @@ val_evaluator = dict(ann_file=data_root + "annotations/val.json")
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=1, val_interval=1)
 default_hooks = dict(logger=dict(interval=1))
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].log_interval = 1
 """
     )
     return path

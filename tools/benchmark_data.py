@@ -27,6 +27,7 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from mmhadaptive.engine.record import write_record
+from mmhadaptive.layers import adapt_temperature
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "classification"
 NAMES = {"stock": "hadaptive_s_cifar100.py", "in_memory": "hadaptive_s_cifar100_in_memory.py"}
@@ -75,6 +76,7 @@ def make_step():
     cfg = Config.fromfile(CONFIGS / NAMES["in_memory"])
     model = MODELS.build(cfg.model).to(get_device(), memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    adapt_temperature(model, optimizer)
     cuda = torch.cuda.is_available()
 
     def step(batch):

@@ -26,6 +26,7 @@ networks=${NETWORKS:-hadaptive_s hadaptive_m hadaptive_l $peers}
 # What a piece needs beside its training steps: the start, an epoch's validation, the record.
 margin=40
 
+unrecorded=""
 epochs_of() {
   "${PYTHON:-python}" -c "
 import sys
@@ -48,12 +49,21 @@ for network in $networks; do
   if compgen -G "$work/best_*.pth" >/dev/null; then
     record+=(--weights)
   fi
-  "${PYTHON:-python}" tools/record_training.py "${record[@]}" ||
-    echo "no record of $network yet"
+  recorded=true
+  "${PYTHON:-python}" tools/record_training.py "${record[@]}" || recorded=false
   # train.py leaves the config there, with the settings.
-  if [ -e "$work/epoch_$(epochs_of "$work/${config##*/}").pth" ]; then
+  if [ ! -e "$work/epoch_$(epochs_of "$work/${config##*/}").pth" ]; then
+    echo "time is up; $network and what follows it are not trained yet"
+    exit 0
+  elif $recorded; then
     touch "$work/trained"
     rm -f "$work/latest.pth"
+  else
+    unrecorded+=" $network"
   fi
 done
+if [ -n "$unrecorded" ]; then
+  echo "trained, but without a record; called again it tries to write it:$unrecorded" >&2
+  exit 1
+fi
 echo "all networks are trained"

@@ -13,7 +13,6 @@ custom_imports = dict(
 )
 
 default_hooks = dict(
-    checkpoint=dict(save_best="accuracy/top1"),
     visualization=dict(_delete_=True, type="ClsVisualizationHook", enable=False, interval=100),
 )
 custom_hooks = [

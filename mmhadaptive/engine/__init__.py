@@ -8,6 +8,7 @@ from .hooks import (
     CheckCheckpointHook,
     CheckLossHook,
     EpochSeedHook,
+    MovedWorkDirHook,
     TimedCheckpointHook,
     check_state_dict,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "CheckCheckpointHook",
     "CheckLossHook",
     "EpochSeedHook",
+    "MovedWorkDirHook",
     "ResumableTrainLoop",
     "TimedCheckpointHook",
     "check_state_dict",

@@ -12,6 +12,8 @@ from mmengine.dist import barrier, is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from .hooks import MovedWorkDirHook
+
 
 def run_arguments(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments that mmdet's and mmpretrain's scripts share."""
@@ -69,7 +71,9 @@ def build_runner(cfg: Config) -> Runner:
                 find_unused_parameters=cfg.get("find_unused_parameters", False),
             ),
         )
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(MovedWorkDirHook())
+    return runner
 
 
 def leave_process_group() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
+
 import torch
 from mmcv.cnn import ConvModule, build_norm_layer
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -35,6 +39,19 @@ def selected_for_width(in_channels: int, width: int) -> int:
     )
 
 
+@cache
+def _say_that_tau_stays() -> None:
+    """Log it, once a process."""
+    print_log(
+        "cross-Hadamard layers are trained whose temperature nothing adapts, so it stays as it is: "
+        "add dict(type='AdaptTemperatureHook') to the config's custom_hooks, call "
+        "mmhadaptive.layers.adapt_temperature(model, optimizer) in a loop of your own, or set "
+        "tau_rate=0",
+        logger="current",
+        level=logging.WARNING,
+    )
+
+
 @MODELS.register_module()
 class AdaptiveCrossHadamard(BaseModule):
     """Expand a feature map by products of adaptively chosen channels.
@@ -57,7 +74,7 @@ class AdaptiveCrossHadamard(BaseModule):
             independent of the input), or ``'fixed'`` (no choice: the first ``k`` channels).
         eca_kernel_size: Width of the ECA convolution over channels.
         tau: Initial temperature, 0.01 to 4.
-        tau_rate: Relative step of the temperature.
+        tau_rate: Relative step of the temperature; 0 for a constant one.
         norm_cfg: Normalisation after the 1x1 convolution.
         product_norm_cfg: Normalisation of the products: a registered :class:`DynamicNorm`
             (``DySoft``, ``DySig``, ``DyAlge``), any layer that mmcv's ``build_norm_layer`` knows
@@ -123,8 +140,16 @@ class AdaptiveCrossHadamard(BaseModule):
             return index, x.new_ones(index.shape)
         scores = self.scores(x)
         if self.training:
+            self._check_temperature()
             return gumbel_top_k(scores, self.num_selected, self.temperature.tau)
         return top_k(scores, self.num_selected)
+
+    def _check_temperature(self) -> None:
+        # A graph under capture has no place for a log.
+        if torch.compiler.is_compiling() or self.temperature.adapted:
+            return
+        if self.temperature.rate and torch.is_grad_enabled():
+            _say_that_tau_stays()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pointwise(x)

@@ -21,7 +21,12 @@ class AdaptiveTemperature(nn.Module):
 
     Both the temperature and the last gradient norm are buffers, so a checkpoint, a resumed run
     and an averaged model carry them.
+
+    Attributes:
+        adapted: Whether :func:`adapt_temperature` sees to the updates.
     """
+
+    adapted = False
 
     def __init__(self, tau: float = TAU_MAX, rate: float = 0.01) -> None:
         super().__init__()
@@ -55,7 +60,10 @@ def adaptive_layers(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def adapt_temperature(model: nn.Module, optimizer: Optimizer) -> RemovableHandle:
-    """Let every step of ``optimizer`` update the temperatures of ``model``.
+    """Let every step of ``optimizer`` update the temperatures of the layers that it trains.
+
+    These are the layers of ``model`` whose score weight is in one of its parameter groups at that
+    step, so of several optimizers each takes care of its own.
 
     This is the one line that a training loop in plain PyTorch needs:
 
@@ -68,20 +76,23 @@ def adapt_temperature(model: nn.Module, optimizer: Optimizer) -> RemovableHandle
 
     Args:
         model: A model that contains :class:`AdaptiveCrossHadamard` layers, wrapped or not.
-        optimizer: The optimizer of its parameters.
+        optimizer: An optimizer of its parameters; call it once for each if there are several.
 
     Returns:
         A handle whose ``remove()`` ends the updates.
     """
     layers = list(adaptive_layers(model))
+    for layer in layers:
+        layer.temperature.adapted = True
 
     def update(optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         # A gradient scaler leaves it to fused optimizers to unscale and to skip inside their step.
         scale = getattr(optimizer, "grad_scale", None)
         skipped = getattr(optimizer, "found_inf", None)
+        trained = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
         for layer in layers:
             gradient = layer.scores.weight.grad
-            if gradient is None:
+            if gradient is None or id(layer.scores.weight) not in trained:
                 continue
             norm = torch.linalg.vector_norm(gradient.float())
             if scale is not None:

@@ -72,6 +72,13 @@ def train(cfg):
     return Spy.seen
 
 
+def learning_rates(work_dir):
+    """The learning rate of every step that the latest piece logged."""
+    path = max(work_dir.glob("*/vis_data/scalars.json"), key=lambda path: path.stat().st_mtime_ns)
+    entries = map(json.loads, path.read_text().splitlines())
+    return [entry["lr"] for entry in entries if "loss" in entry]
+
+
 def stopping_after(iterations):
     """The hook's clock is asked after so many iterations and always says that time is up."""
     hook = dict(type="TimedCheckpointHook", stop_seconds=0, interval=iterations)
@@ -141,6 +148,118 @@ def test_checkpoints_that_nothing_could_resume_from_are_refused(folder, tmp_path
     with pytest.raises(ValueError, match="ResumableTrainLoop', got EpochBasedTrainLoop"):
         train(cfg)
     assert not list(tmp_path.rglob("*.pth"))
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(16, 2), (4, 11)])
+@pytest.mark.parametrize("end", ["epoch_2.pth", "latest.pth"])
+def test_another_batch_size_at_the_end_of_an_epoch(folder, tmp_path, batch, steps, end):
+    options = {"default_hooks.logger.interval": 1}
+    if end == "latest.pth":
+        first = config(folder, tmp_path / "pieces", epochs=4, **stopping_after(10))
+    else:
+        first = config(folder, tmp_path / "pieces", epochs=2)
+    train(first)
+    assert (tmp_path / "pieces" / "last_checkpoint").read_text().endswith(end)
+
+    options["train_dataloader.batch_size"] = batch
+    seen = train(config(folder, tmp_path / "pieces", epochs=4, resume=True, **options))
+    assert [iteration for iteration, *_ in seen] == list(range(10, 10 + 2 * steps))
+    train(config(folder, tmp_path / "whole", epochs=4, **options))
+    expected = learning_rates(tmp_path / "whole")[2 * steps :]
+    assert learning_rates(tmp_path / "pieces") == pytest.approx(expected, rel=1e-6)
+    meta = load_checkpoint_file(tmp_path / "pieces" / "epoch_4.pth")["meta"]
+    assert (meta["epoch"], meta["iter"]) == (4, 10 + 2 * steps)
+
+    # Later pieces count from there.
+    again = dict(options, resume=True, load_from=str(tmp_path / "pieces" / "epoch_4.pth"))
+    seen = train(config(folder, tmp_path / "pieces", epochs=5, **again))
+    assert [iteration for iteration, *_ in seen] == list(range(10 + 2 * steps, 10 + 3 * steps))
+
+
+def test_another_batch_size_brings_its_learning_rate(folder, tmp_path):
+    """As a whole run with that batch would have it, scaled where the config asks for it."""
+    options = {"default_hooks.logger.interval": 1, "param_scheduler": []}
+    train(config(folder, tmp_path, epochs=1, **options))
+    assert learning_rates(tmp_path) == [0.001] * 5
+    options.update({"train_dataloader.batch_size": 16})
+    options.update({"auto_scale_lr.enable": True, "auto_scale_lr.base_batch_size": 8})
+    train(config(folder, tmp_path, epochs=2, resume=True, **options))
+    assert learning_rates(tmp_path) == pytest.approx([0.002] * 2)
+
+
+def test_another_batch_size_in_the_middle_of_an_epoch_is_refused(folder, tmp_path):
+    train(config(folder, tmp_path, **stopping_after(3)))
+    cfg = config(folder, tmp_path, resume=True, **{"train_dataloader.batch_size": 16})
+    with pytest.raises(ValueError, match=r"3 iterations into an epoch of 5, .* epochs have 2"):
+        train(cfg)
+    cfg = config(folder, tmp_path, resume=True)
+    assert [iteration for iteration, *_ in train(cfg)] == list(range(3, 10))
+
+
+def test_another_batch_size_forgets_no_plateau(folder, tmp_path):
+    train(config(folder, tmp_path, epochs=1))
+    cfg = config(folder, tmp_path, resume=True, **{"train_dataloader.batch_size": 16})
+    cfg.param_scheduler = [dict(type="ReduceOnPlateauLR", monitor="accuracy/top1")]
+    with pytest.raises(ValueError, match="ReduceOnPlateauLR"):
+        train(cfg)
+
+
+def test_a_checkpoint_of_another_loop_begins_the_next_epoch(folder, tmp_path):
+    stock = {"train_cfg.type": "EpochBasedTrainLoop"}
+    cfg = config(folder, tmp_path, epochs=1, **stock)
+    del cfg.default_hooks.timed_checkpoint
+    train(cfg)
+    cfg = config(folder, tmp_path, resume=True, **{"train_dataloader.batch_size": 16})
+    assert [iteration for iteration, *_ in train(cfg)] == [5, 6]
+
+
+@pytest.mark.parametrize("stop", [3, 5])
+def test_without_a_seed_or_its_hook_the_order_is_that_of_the_uninterrupted_run(
+    folder, tmp_path, stop
+):
+    def without(*args, **options):
+        cfg = config(*args, **options)
+        cfg.randomness = dict(seed=None)
+        cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != "EpochSeedHook"]
+        return cfg
+
+    first = train(without(folder, tmp_path, **stopping_after(stop)))
+    seed = load_checkpoint_file(tmp_path / "latest.pth")["meta"]["seed"]
+    whole = config(folder, tmp_path / "whole")
+    whole.randomness = dict(seed=seed)
+    assert first + train(without(folder, tmp_path, resume=True)) == train(whole)
+
+
+def test_a_stop_waits_for_the_accumulated_step(folder, tmp_path):
+    options = {"optim_wrapper.accumulative_counts": 4}
+    whole = train(config(folder, tmp_path / "whole", **options))
+    # The clock is asked within the second step, which the next epoch ends.
+    first = train(config(folder, tmp_path / "pieces", **options, **stopping_after(5)))
+    assert load_checkpoint_file(tmp_path / "pieces" / "latest.pth")["meta"]["iter"] == 8
+    rest = train(config(folder, tmp_path / "pieces", resume=True, **options))
+    assert first + rest == whole
+    a, b = (
+        load_checkpoint_file(tmp_path / name / "epoch_2.pth")["state_dict"]
+        for name in ("whole", "pieces")
+    )
+    assert all(torch.equal(value, b[key]) for key, value in a.items())
+
+
+def test_a_moved_work_dir_resumes(folder, tmp_path):
+    best = {"default_hooks.checkpoint.save_best": "accuracy/top1"}
+    train(config(folder, tmp_path / "old", epochs=1, **best))
+    (tmp_path / "old").rename(tmp_path / "new")
+    path = tmp_path / "new" / "epoch_1.pth"
+    checkpoint = load_checkpoint_file(path)
+    # The next epoch is better.
+    checkpoint["message_hub"]["runtime_info"]["best_score"] = -1.0
+    torch.save(checkpoint, path)
+    cfg = config(folder, tmp_path / "new", resume=True, **best)
+    assert [iteration for iteration, *_ in train(cfg)] == list(range(5, 10))
+    assert (tmp_path / "new" / "epoch_2.pth").exists()
+    (path,) = (tmp_path / "new").glob("best_*.pth")
+    assert path.stem.endswith("epoch_2")
+    assert not (tmp_path / "old").exists()
 
 
 def test_losses_equal_those_of_the_stock_pipeline(folder, tmp_path):

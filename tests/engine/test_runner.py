@@ -2,16 +2,21 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import mmdet
+import mmpretrain
 import pytest
 import torch
 import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
@@ -72,6 +77,69 @@ def toy_runner(work_dir, name, max_epochs=2, hooks=(), **options):
     )
     cfg.update(options)
     return build_runner(Config(cfg))
+
+
+class TwoOptimizers(Toy):
+    """The layer and the rest have optimizers of their own."""
+
+    def train_step(self, data, optim_wrapper):
+        loss = self(**self.data_preprocessor(data), mode="loss")["loss"]
+        loss.backward()
+        for wrapper in optim_wrapper.values():
+            wrapper.step()
+        optim_wrapper.zero_grad()
+        return dict(loss=loss)
+
+
+def test_of_several_optimizers_each_moves_its_own_layers(tmp_path):
+    model = toy_runner(tmp_path / "one", "one optimizer").train()
+    runner = toy_runner(tmp_path / "two", "two optimizers", model=dict(type=TwoOptimizers))
+    parts = dict(layer=runner.model.ach, stem=runner.model.stem, out=runner.model.out)
+    runner.optim_wrapper = OptimWrapperDict(
+        **{
+            name: OptimWrapper(torch.optim.SGD(part.parameters(), lr=0.05))
+            for name, part in parts.items()
+        }
+    )
+    assert history(runner.train()) == history(model)
+    assert history(model)[0] != 2.0
+
+
+@pytest.mark.parametrize(("interval", "steps"), [(3, [3, 7]), (10, [4, 8])])
+def test_mmdet_finds_tau_in_every_entry_of_the_log(tmp_path, interval, steps):
+    logger = dict(type="LoggerHook", interval=interval)
+    toy_runner(tmp_path, f"logged {interval}", default_hooks=dict(logger=logger)).train()
+    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
+    analyze_logs = Path(mmdet.__file__).parent / ".mim/tools/analysis_tools/analyze_logs.py"
+    (epochs,) = runpy.run_path(str(analyze_logs))["load_json_logs"]([scalars])
+    logged = [step for entries in epochs.values() for step in entries["step"]]
+    assert logged == steps
+    assert all(len(entries["tau"]) == len(entries["step"]) for entries in epochs.values())
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "best"),
+    [(None, "coco_bbox_mAP"), (dict(type="VOCMetric", metric="mAP"), "pascal_voc_mAP")],
+)
+def test_the_best_checkpoint_follows_the_metric_of_the_config(
+    tmp_path, digits_config, evaluator, best
+):
+    cfg = Config.fromfile(digits_config)
+    cfg.train_dataloader.dataset.indices = 8
+    cfg.val_dataloader.dataset.indices = 4
+    cfg.val_evaluator = evaluator or cfg.val_evaluator
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path), launcher="none", experiment_name=best))
+    build_runner(cfg).train()
+    assert [path.name for path in tmp_path.glob("best_*.pth")] == [f"best_{best}_epoch_1.pth"]
+
+
+def test_mmpretrain_draws_the_schedule(tmp_path, run_here):
+    script = Path(mmpretrain.__file__).parent / ".mim/tools/visualization/vis_scheduler.py"
+    config = ROOT / "configs" / "classification" / "hadaptive_s_cifar100_10pct_32px.py"
+    picture = tmp_path / "schedule.png"
+    options = ("--dataset-size", 128, "--save-path", picture, "--not-show")
+    run_here(script, config, *options, "--cfg-options", f"work_dir={tmp_path}")
+    assert picture.exists()
 
 
 def history(model):

@@ -1,13 +1,19 @@
 """The ACH layer against the paper's matrix form, in float64."""
 
+import io
 import itertools
+import logging
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.logging import MMLogger
 
-from mmhadaptive.layers import AdaptiveCrossHadamard, gumbel_top_k
+from mmhadaptive.layers import AdaptiveCrossHadamard, adapt_temperature, gumbel_top_k
+from mmhadaptive.layers.adaptive_cross_hadamard import _say_that_tau_stays
+
+names = itertools.count()
 
 BOUNDED = {
     "DySoft": lambda v: v / (1 + v.abs()),
@@ -204,3 +210,42 @@ def test_half_precision_features_choose_in_float32():
     assert y.dtype == torch.bfloat16
     y.float().sum().backward()
     assert layer.scores.weight.grad.abs().sum() > 0
+
+
+@pytest.fixture
+def log():
+    """What mmengine's current logger is told from here on."""
+    lines = io.StringIO()
+    logger = MMLogger.get_instance(f"log {next(names)}")
+    logger.addHandler(logging.StreamHandler(lines))
+    _say_that_tau_stays.cache_clear()
+    return lines
+
+
+def test_a_temperature_that_nothing_adapts_is_reported_once(log):
+    layers = [AdaptiveCrossHadamard(8, 4, selection=name) for name in ("eca", "static")]
+    x = torch.randn(2, 8, 3, 3)
+    for layer in layers * 2:
+        layer(x)
+    assert log.getvalue().count("AdaptTemperatureHook") == 1
+
+
+def test_a_temperature_that_need_not_move_is_not_reported(log):
+    x = torch.randn(2, 8, 3, 3)
+    adapted = AdaptiveCrossHadamard(8, 4)
+    adapt_temperature(adapted, torch.optim.SGD(adapted.parameters(), lr=0.1))
+    adapted(x)
+    AdaptiveCrossHadamard(8, 4, selection="fixed")(x)
+    AdaptiveCrossHadamard(8, 4, tau_rate=0)(x)
+    AdaptiveCrossHadamard(8, 4).eval()(x)
+    with torch.no_grad():
+        AdaptiveCrossHadamard(8, 4)(x)
+    assert "AdaptTemperatureHook" not in log.getvalue()
+
+
+def test_the_report_breaks_no_graph(log):
+    x = torch.randn(2, 8, 3, 3)
+    layer = AdaptiveCrossHadamard(8, 4)
+    torch.compile(layer, fullgraph=True, backend="eager")(x)
+    torch.export.export(layer, (x,))
+    torch.jit.trace(layer, x, check_trace=False)

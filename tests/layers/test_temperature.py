@@ -130,3 +130,55 @@ def test_layers_without_a_temperature_are_left_out():
         AdaptiveCrossHadamard(8, 4, selection="fixed"), AdaptiveCrossHadamard(14, 4)
     )
     assert list(adaptive_layers(model)) == [model[1]]
+
+
+class TwoLayers(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(
+            AdaptiveCrossHadamard(8, 4, tau=2.0), AdaptiveCrossHadamard(14, 4, tau=2.0)
+        )
+
+
+def taus_of_two(make_optimizers):
+    """The temperatures of two layers after every step of all optimizers."""
+    torch.manual_seed(0)
+    model = TwoLayers()
+    optimizers = make_optimizers(model)
+    for optimizer in optimizers:
+        adapt_temperature(model, optimizer)
+    taus = []
+    for step in range(6):
+        torch.manual_seed(step)
+        model(torch.randn(4, 8, 5, 5)).square().mean().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        taus.append([layer.temperature.tau.item() for layer in model])
+    return taus
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.01)
+
+
+def test_each_optimizer_moves_the_layers_that_it_trains():
+    one = taus_of_two(lambda model: [sgd(model.parameters())])
+    two = taus_of_two(lambda model: [sgd(layer.parameters()) for layer in model])
+    assert two == one
+    assert len({tau for taus in one for tau in taus}) > 2
+
+
+def test_an_optimizer_without_scores_moves_nothing():
+    (last, *_) = reversed(taus_of_two(lambda model: [sgd(model[1].parameters())]))
+    assert last[0] == 2.0 != last[1]
+
+
+def test_a_group_that_is_added_later_moves_its_layer():
+    model = TwoLayers()
+    optimizer = sgd(model[0].parameters())
+    adapt_temperature(model, optimizer)
+    optimizer.add_param_group(dict(params=model[1].parameters()))
+    model(torch.randn(4, 8, 5, 5)).square().mean().backward()
+    optimizer.step()
+    assert all(layer.temperature.last_norm > 0 for layer in model)

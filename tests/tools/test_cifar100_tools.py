@@ -156,6 +156,60 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
     assert len(logged["pieces"]) == 2
 
 
+@pytest.fixture
+def rehearse(tmp_path):
+    """Run the training script with stand-ins for the tools; returns the finished process.
+
+    Every call of the stand-in for train.py trains an epoch of two.
+    """
+    python = tmp_path / "python"
+    python.write_text(
+        r"""#!/usr/bin/env bash
+case $1 in
+  -c) echo epochs 2 ;;
+  tools/train.py)
+    work=$5
+    mkdir -p "$work"
+    touch "$work/latest.pth"
+    if [ -e "$work/epoch_1.pth" ]; then touch "$work/epoch_2.pth"; fi
+    touch "$work/epoch_1.pth" ;;
+  tools/record_training.py) [ -z "$NO_RECORD" ] ;;
+esac
+"""
+    )
+    python.chmod(0o755)
+
+    def call(**environment):
+        command = (ROOT / "tools" / "train_cifar100.sh", 3600, tmp_path)
+        return run(command, check=False, PYTHON=str(python), **environment)
+
+    return call
+
+
+def test_the_training_script_marks_no_network_whose_record_failed(rehearse, tmp_path):
+    settings = dict(NETWORKS="hadaptive_s")
+    work = tmp_path / "work_dirs" / "hadaptive_s"
+    # In the middle of the training there need be no record.
+    assert rehearse(NO_RECORD="1", **settings).returncode == 0
+    failed = rehearse(NO_RECORD="1", **settings)
+    assert failed.returncode != 0
+    assert failed.stderr.endswith(": hadaptive_s\n")
+    assert "all networks are trained" not in failed.stdout
+    assert not (work / "trained").exists()
+    assert (work / "latest.pth").exists()
+    done = rehearse(NO_RECORD="", **settings)
+    assert done.returncode == 0
+    assert "all networks are trained" in done.stdout
+    assert (work / "trained").exists()
+    assert not (work / "latest.pth").exists()
+
+
+def test_the_training_script_says_that_a_network_is_not_trained_yet(rehearse):
+    settings = dict(NETWORKS="hadaptive_s", NO_RECORD="")
+    assert "hadaptive_s and what follows it are not trained yet" in rehearse(**settings).stdout
+    assert "all networks are trained" in rehearse(**settings).stdout
+
+
 def test_two_processes_in_pieces_equal_an_uninterrupted_run(trained, run_dist, tmp_path):
     config = ROOT / "configs" / "classification" / "hadaptive_s_cifar100_10pct_32px.py"
     settings = [f"{split}_dataloader.dataset.dataset.data_root={trained[2]}" for split in SPLITS]

@@ -50,7 +50,7 @@ optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.01))
 train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
-custom_hooks = [dict(type="AdaptTemperatureHook", log_interval=1), dict(type="EpochSeedHook")]
+custom_hooks = [dict(type="AdaptTemperatureHook"), dict(type="EpochSeedHook")]
 default_hooks = dict(logger=dict(type="LoggerHook", interval=1))
 """
 

@@ -30,8 +30,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=1)
 default_hooks = dict(logger=dict(interval=1))
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].log_interval = 1
 """
     )
     work_dir = tmp_path / "work"

@@ -35,5 +35,5 @@ test_dataloader = dict(
         data_prefix=dict(img="images/"),
     ),
 )
-val_evaluator = dict(ann_file=data_root + "val.json", classwise=True)
+val_evaluator = dict(ann_file=data_root + "val.json")
 test_evaluator = dict(ann_file=data_root + "test.json", classwise=True)

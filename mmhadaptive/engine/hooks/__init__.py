@@ -5,6 +5,7 @@ from .channels_last_hook import ChannelsLastHook
 from .check_checkpoint_hook import CheckCheckpointHook, check_state_dict
 from .check_loss_hook import CheckLossHook
 from .epoch_seed_hook import EpochSeedHook
+from .moved_work_dir_hook import MovedWorkDirHook
 from .timed_checkpoint_hook import TimedCheckpointHook
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "CheckCheckpointHook",
     "CheckLossHook",
     "EpochSeedHook",
+    "MovedWorkDirHook",
     "TimedCheckpointHook",
     "check_state_dict",
 ]

@@ -26,6 +26,9 @@ class CheckLossHook(Hook):
         self.iteration = 0
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        # Without a loss the training is a rehearsal, as in mmpretrain's vis_scheduler.
+        if outputs is None:
+            return
         self.loss = outputs["loss"].detach()
         self.iteration = runner.iter + 1
         if self.every_n_train_iters(runner, self.interval):

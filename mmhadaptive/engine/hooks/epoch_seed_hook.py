@@ -10,6 +10,9 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import set_random_seed
+from torch.utils.data import DataLoader
+
+from ..sampler_seed import seed_sampler
 
 
 @HOOKS.register_module()
@@ -32,24 +35,23 @@ class EpochSeedHook(Hook):
     priority = "VERY_HIGH"
 
     def before_train(self, runner) -> None:
-        if runner.train_dataloader.persistent_workers:
+        if getattr(runner.train_dataloader, "persistent_workers", False):
             raise ValueError(
                 "EpochSeedHook needs train_dataloader.persistent_workers=False: workers that live "
                 "on keep random states that a resumed run cannot restore"
             )
+        seed_sampler(runner)
 
     def before_train_epoch(self, runner) -> None:
         sequence = np.random.SeedSequence([runner.seed, get_rank(), runner.epoch])
         seed, worker_seed = (int(word) for word in sequence.generate_state(2))
         set_random_seed(seed)
         loader = runner.train_dataloader
-        # A resumed run knows its seed only after the sampler was built.
-        sampler = loader.batch_sampler.sampler
-        if hasattr(sampler, "seed"):
-            sampler.seed = runner.seed
-        loader.worker_init_fn = partial(
-            worker_init_fn,
-            num_workers=loader.num_workers,
-            rank=0,
-            seed=worker_seed % 2**31,
-        )
+        # A loader of another kind has no workers.
+        if isinstance(loader, DataLoader):
+            loader.worker_init_fn = partial(
+                worker_init_fn,
+                num_workers=loader.num_workers,
+                rank=0,
+                seed=worker_seed % 2**31,
+            )

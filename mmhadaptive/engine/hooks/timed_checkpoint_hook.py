@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from ..resumable_train_loop import ResumableTrainLoop
+from ..schedule import optim_wrappers
 
 NAME = "latest.pth"
 
@@ -23,7 +24,8 @@ class TimedCheckpointHook(Hook):
 
     It needs a :class:`ResumableTrainLoop`, which resumes from there (``tools/train.py --resume``).
     So a long training runs in pieces on a machine that is lent for minutes. The checkpoints of the
-    epochs' ends stay with mmengine's ``CheckpointHook``.
+    epochs' ends stay with mmengine's ``CheckpointHook``. Where gradients are accumulated it waits
+    for the optimizer's step, since no checkpoint holds gradients.
 
     Args:
         save_seconds: Time between two checkpoints.
@@ -45,6 +47,7 @@ class TimedCheckpointHook(Hook):
         self.save_seconds = save_seconds
         self.stop_seconds = stop_seconds
         self.interval = interval
+        self.save = self.stop = False
 
     def before_run(self, runner) -> None:
         self.started = self.saved = time.monotonic()
@@ -59,26 +62,33 @@ class TimedCheckpointHook(Hook):
         loop.check_resumable()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        if not self.every_n_train_iters(runner, self.interval):
+        if self.every_n_train_iters(runner, self.interval):
+            self.look_at_the_clock()
+        if not self.save or not all(
+            wrapper.should_update() for wrapper in optim_wrappers(runner.optim_wrapper)
+        ):
             return
+        # Writes on the first rank alone; gathers from all.
+        runner.save_checkpoint(runner.work_dir, NAME, by_epoch=False)
+        if is_main_process():
+            # Where mmengine looks for the checkpoint to resume from.
+            folder = Path(runner.work_dir)
+            put_text(str(folder / NAME), folder / "last_checkpoint")
+        self.save = False
+        self.saved = time.monotonic()
+        if self.stop:
+            runner.logger.info(
+                f"stopped after {self.saved - self.started:.0f} s at iteration {runner.iter + 1} "
+                f"of {runner.max_iters}; --resume continues"
+            )
+            runner.train_loop.stop_training = True
+
+    def look_at_the_clock(self) -> None:
+        """Decide whether the next step is followed by a checkpoint, and whether by the end."""
         now = time.monotonic()
         stop = self.stop_seconds is not None and now - self.started >= self.stop_seconds
         save = stop or now - self.saved >= self.save_seconds
         # The clocks of the ranks differ; the first rank's decides.
         decision = torch.tensor([save, stop], dtype=torch.uint8)
         broadcast(decision)
-        save, stop = decision.bool().tolist()
-        if save:
-            # Writes on the first rank alone; gathers from all.
-            runner.save_checkpoint(runner.work_dir, NAME, by_epoch=False)
-            if is_main_process():
-                # Where mmengine looks for the checkpoint to resume from.
-                folder = Path(runner.work_dir)
-                put_text(str(folder / NAME), folder / "last_checkpoint")
-            self.saved = time.monotonic()
-        if stop:
-            runner.logger.info(
-                f"stopped after {now - self.started:.0f} s at iteration {runner.iter + 1} of "
-                f"{runner.max_iters}; --resume continues"
-            )
-            runner.train_loop.stop_training = True
+        self.save, self.stop = decision.bool().tolist()
