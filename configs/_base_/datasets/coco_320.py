@@ -2,11 +2,13 @@
 # twice the size, crops by IoU, flips.
 dataset_type = "CocoDataset"
 data_root = "data/coco/"
-data_source = (
-    "COCO 2017 comes as train2017.zip, val2017.zip and annotations_trainval2017.zip from "
-    "https://cocodataset.org/#download. Unpack them into data/coco, or link a folder that has "
-    "them: ln -s /path/to/coco data/coco"
-)
+data_source = {
+    "data/coco": (
+        "COCO 2017 comes as train2017.zip, val2017.zip and annotations_trainval2017.zip from "
+        "https://cocodataset.org/#download. Unpack them into data/coco, or link a folder that has "
+        "them: ln -s /path/to/coco data/coco"
+    )
+}
 input_size = 320
 mean = [123.675, 116.28, 103.53]
 
