@@ -69,6 +69,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type="CocoMetric", ann_file=data_root + "annotations/instances_val2017.json", metric="bbox"
+    type="NamedCocoMetric", ann_file=data_root + "annotations/instances_val2017.json", metric="bbox"
 )
 test_evaluator = val_evaluator
