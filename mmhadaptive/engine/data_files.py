@@ -71,9 +71,10 @@ def type_name(config: dict) -> str:
     return getattr(config["type"], "__name__", str(config["type"])).rpartition(".")[2]
 
 
-def _is_remote(*configs: dict) -> bool:
+def is_local(path: str, *configs: dict) -> bool:
+    """Whether a path, read with the configs' ``backend_args``, is one of the local disk."""
     backends = [(config.get("backend_args") or {}).get("backend", "local") for config in configs]
-    return any(backend != "local" for backend in backends)
+    return "://" not in path and all(backend == "local" for backend in backends)
 
 
 def _flat(value: object) -> Iterator[str]:
@@ -87,9 +88,9 @@ def _flat(value: object) -> Iterator[str]:
 
 
 def _missing(config: dict, paths: object, downloads: bool = False) -> Iterator[str]:
-    """Paths of the local disk, none of which is there, in words."""
+    """Paths of the local disk that are not there, in words."""
     for path in _flat(paths):
-        if "://" in path or os.path.exists(path):
+        if not is_local(path, config, *config.get("pipeline", [])) or os.path.exists(path):
             continue
         if path.startswith("~"):
             yield f"{path} ({type_name(config)} does not expand ~: write the folder in full)"
@@ -114,13 +115,11 @@ def check_data_files(cfg: Config, splits: tuple[str, ...]) -> None:
     missing = {}
     for split in splits:
         for config, dataset in unread_datasets(cfg, split):
-            if not _is_remote(config, *(config.get("pipeline") or [])):
-                paths = [dataset.ann_file, dataset.data_prefix]
-                downloads = getattr(dataset, "download", False)
-                missing.update(dict.fromkeys(_missing(config, paths, downloads)))
+            paths = [dataset.ann_file, dataset.data_prefix]
+            downloads = getattr(dataset, "download", False)
+            missing.update(dict.fromkeys(_missing(config, paths, downloads)))
         for config in metric_configs(cfg, split):
-            if not _is_remote(config):
-                missing.update(dict.fromkeys(_missing(config, config["ann_file"])))
+            missing.update(dict.fromkeys(_missing(config, config["ann_file"])))
     if missing:
         sources = [
             source
