@@ -1,5 +1,6 @@
 """Train a detector or a classifier from a config."""
 
+import os
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -53,7 +54,9 @@ def main():
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
     check_data_files(cfg, ("train", "val"))
-    check_coco_annotations(cfg, ("train", "val"))
+    # One process a node is enough, for a large file takes seconds and gigabytes.
+    if os.environ["LOCAL_RANK"] == "0":
+        check_coco_annotations(cfg, ("train", "val"))
     runner = build_runner(cfg)
     if is_main_process():
         write_record(Path(runner.log_dir) / "run.json", config=args.config)
