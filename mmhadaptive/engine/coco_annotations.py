@@ -62,7 +62,7 @@ def _structure(content: object, evaluated: bool) -> Iterator[str]:
                 hint = HINTS.get(key, "")
                 yield f": {without} of {len(entries)} {part} have no {key!r}{hint}"
     annotations = content.get("annotations") or []
-    bad = sum(len(annotation.get("bbox", "four")) != 4 for annotation in annotations)
+    bad = sum(len(each["bbox"] or ()) != 4 for each in annotations if "bbox" in each)
     if bad:
         yield f": {bad} of {len(annotations)} annotations have a bbox that is not four numbers"
 
@@ -118,13 +118,13 @@ class _Annotations:
 
     def problems(self) -> Iterator[str]:
         """What is wrong whatever the classes are."""
-        known = {category["id"] for category in self.categories}
+        known = dict.fromkeys(category["id"] for category in self.categories)
         unknown = Counter(id for id in self.category_ids if id not in known)
         if unknown:
             yield (
                 f": {unknown.total()} of {len(self)} annotations have a category_id of no "
-                f"category: {_listed(sorted(unknown))}; the categories have "
-                f"{_listed(sorted(known))}"
+                f"category: {_listed([*unknown])}; the categories have "
+                f"{_listed([*known])}"
             )
         start, size = self.boxes[:, :2], self.boxes[:, 2:]
         far_out = (start + size > 1.1 * self.sizes).any(axis=1)
@@ -208,11 +208,14 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
     """
     datasets: dict[str, list] = {}
     classes: dict[str, list] = {}
-    evaluated = set()
+    evaluated, trained = set(), None
     for split in splits:
-        for dataset in (found := coco_datasets(cfg, split)):
+        found = coco_datasets(cfg, split)
+        for dataset in found:
             datasets.setdefault(dataset.ann_file, []).append(dataset)
             classes.setdefault(dataset.ann_file, []).append(dataset.metainfo["classes"])
+        if found and split == "train":
+            trained = found[0]
         for metric in metric_configs(cfg, split):
             file = metric["ann_file"]
             if found and type_name(metric).endswith("CocoMetric") and is_local(file, metric):
@@ -223,11 +226,12 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
     for file, lists in classes.items():
         found = _file_problems(file, datasets.get(file, []), lists, file in evaluated)
         problems += [f"{file}{problem}" for problem in found]
-    if classes:
-        first, (labels, *_) = next(iter(classes.items()))
+    # "if trained" would ask for its length, and so read it.
+    if trained is not None:
+        labels = trained.metainfo["classes"]
         for file, lists in classes.items():
             problems += [
-                f"{file}: label {i} is {name!r}, but {label!r} in {first}"
+                f"{file}: label {i} is {name!r}, but {label!r} in {trained.ann_file}"
                 for names in lists
                 for i, (label, name) in enumerate(zip(labels, names, strict=False))
                 if name != label

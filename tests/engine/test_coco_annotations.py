@@ -306,6 +306,16 @@ def test_a_head_for_another_number_of_classes(complaint):
     assert line == "model.detector.roi_head.bbox_head[0].num_classes is 80, for 3 classes"
 
 
+def test_a_detector_that_trains_on_other_sets_may_have_any_head(check):
+    """Open-vocabulary detectors have a class for every word of a prompt."""
+
+    def change(cfg):
+        cfg.train_dataloader.dataset = dict(type="ODVGDataset", ann_file="odvg.jsonl")
+        cfg.model.bbox_head.num_classes = 256
+
+    check(change=change)
+
+
 def test_all_problems_stand_in_one_message(complaint):
     def spoil(content):
         to_corners(content)
