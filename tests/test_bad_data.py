@@ -11,8 +11,6 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
-from mmhadaptive.engine.data_files import check_data_files
-
 from .conftest import ROOT
 
 CONFIG = ROOT / "configs" / "ssd_hadaptive_s_digits.py"
@@ -48,44 +46,6 @@ def losses(cfg, count=2):
     batch = pseudo_collate([dataset[i] for i in range(count)])
     out = model(**model.data_preprocessor(batch, training=True), mode="loss")
     return torch.stack([value for values in out.values() for value in values])
-
-
-def test_missing_annotation_file_is_named_with_its_source(data, run_tool):
-    (data / "annotations" / "train.json").unlink()
-    cfg = load_config(data)
-    with pytest.raises(FileNotFoundError) as error:
-        check_data_files(cfg, ("train",))
-    assert str(data / "annotations" / "train.json") in str(error.value)
-    assert "make_digits.py" in str(error.value)
-    with pytest.raises(FileNotFoundError, match=r"train\.json"):
-        DATASETS.build(cfg.train_dataloader.dataset)
-
-
-@pytest.mark.parametrize("suffix", ["", "_in_memory"])
-def test_a_missing_folder_without_annotation_file_is_named(suffix, tmp_path):
-    cfg = Config.fromfile(ROOT / f"configs/classification/hadaptive_s_cifar100{suffix}.py")
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        loader.dataset.get("dataset", loader.dataset).data_root = str(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"(?s)nowhere.*cifar-100-python[.]tar"):
-        check_data_files(cfg, ("train", "val"))
-    (tmp_path / "nowhere").mkdir()
-    check_data_files(cfg, ("train", "val"))
-
-
-def test_missing_coco_says_how_to_get_it(tmp_path, run_tool):
-    result = run_tool(
-        "train.py",
-        "configs/ssd_hadaptive_l_coco.py",
-        "--work-dir",
-        tmp_path,
-        "--cfg-options",
-        f"train_dataloader.dataset.data_root={tmp_path}/coco/",
-        check=False,
-    )
-    assert result.returncode != 0
-    last = result.stderr.split("FileNotFoundError: ")[1]
-    assert f"{tmp_path}/coco/annotations/instances_train2017.json" in last
-    assert "cocodataset.org" in last
 
 
 def test_image_that_does_not_decode_is_named(data):

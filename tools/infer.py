@@ -1,8 +1,9 @@
 """Detect objects in images: annotated pictures and a COCO-format JSON.
 
 OUT_DIR/vis holds the pictures, OUT_DIR/predictions.json the keys ``images``, ``categories`` and
-``annotations`` with ``image_id``, ``category_id`` (1 for the first class of the data set), ``bbox``
-(x, y, width, height in pixels) and ``score``.
+``annotations`` with ``image_id``, ``category_id``, ``bbox`` (x, y, width, height in pixels) and
+``score``. Ids of images and categories are those of an annotation file where it has them, so that
+pycocotools' ``loadRes`` takes the annotations; others are numbered from 1.
 """
 
 from __future__ import annotations
@@ -14,12 +15,22 @@ import mmcv
 import mmengine
 import numpy as np
 from mmdet.apis import DetInferencer
+from mmengine.config import Config
 from rich.progress import track
 
 from mmhadaptive.engine import check_state_dict, load_checkpoint_file
+from mmhadaptive.engine.coco_annotations import coco_datasets
+from mmhadaptive.evaluation import CocoIds
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 BATCH_SIZE = 8
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text}")
+    return int(text)
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,14 +41,24 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out-dir", type=Path, default=Path("outputs"), help="(%(default)s)")
     parser.add_argument("--score-thr", type=float, default=0.3, help="lowest score (%(default)s)")
     parser.add_argument("--device", help="cpu, cuda:0, ...; default: a GPU if there is one")
-    parser.add_argument("--limit", type=int, help="use the first images only")
+    parser.add_argument("--limit", type=positive, help="use the first images only")
+    parser.add_argument(
+        "--ann-file",
+        type=Path,
+        metavar="FILE.json",
+        help="take the ids of images (by file name) and categories (by name) from this file "
+        "(default: that of the config's test set, if it is there)",
+    )
     parser.add_argument(
         "--contact-sheet",
         type=Path,
         metavar="FILE.png",
         help="also draw the first 24 annotated pictures side by side",
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.ann_file and not args.ann_file.is_file():
+        parser.error(f"no annotation file at {args.ann_file}")
+    return args
 
 
 def find_images(path: Path) -> list[Path]:
@@ -50,6 +71,12 @@ def find_images(path: Path) -> list[Path]:
     if not images:
         raise FileNotFoundError(f"no image in {path}; looked for {', '.join(EXTENSIONS)}")
     return images
+
+
+def find_annotations(cfg: Config) -> str | None:
+    """The annotation file of the config's test set, if there is one such file."""
+    files = {dataset.ann_file for dataset in coco_datasets(cfg, "test")}
+    return files.pop() if len(files) == 1 and Path(*files).is_file() else None
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -86,7 +113,8 @@ def main() -> None:
     )
 
     classes = inferencer.model.dataset_meta["classes"]
-    categories = [dict(id=i + 1, name=name) for i, name in enumerate(classes)]
+    ids = CocoIds(args.ann_file or find_annotations(inferencer.cfg))
+    categories = [dict(id=ids.category(name), name=name) for name in classes]
     images, annotations, sheet = [], [], []
     batches = [paths[i : i + BATCH_SIZE] for i in range(0, len(paths), BATCH_SIZE)]
     for batch in track(batches, "Detecting"):
@@ -101,7 +129,7 @@ def main() -> None:
             if len(sheet) < 24:
                 sheet.append(picture)
             height, width = array.shape[:2]
-            image = dict(id=len(images) + 1, file_name=path.name, width=width, height=height)
+            image = dict(id=ids.image(path), file_name=path.name, width=width, height=height)
             images.append(image)
             for label, score, (x1, y1, x2, y2) in zip(
                 prediction["labels"], prediction["scores"], prediction["bboxes"], strict=True
@@ -112,7 +140,7 @@ def main() -> None:
                     dict(
                         id=len(annotations) + 1,
                         image_id=image["id"],
-                        category_id=label + 1,
+                        category_id=categories[label]["id"],
                         bbox=[x1, y1, x2 - x1, y2 - y1],
                         area=(x2 - x1) * (y2 - y1),
                         iscrowd=0,

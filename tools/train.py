@@ -1,9 +1,11 @@
 """Train a detector or a classifier from a config."""
 
+import os
 from pathlib import Path
 
 from mmengine.dist import is_main_process
 
+from mmhadaptive.engine.coco_annotations import check_coco_annotations
 from mmhadaptive.engine.data_files import check_data_files
 from mmhadaptive.engine.launch import (
     build_runner,
@@ -52,6 +54,9 @@ def main():
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
     check_data_files(cfg, ("train", "val"))
+    # One process a node is enough, for a large file takes seconds and gigabytes.
+    if os.environ["LOCAL_RANK"] == "0":
+        check_coco_annotations(cfg, ("train", "val"))
     runner = build_runner(cfg)
     if is_main_process():
         write_record(Path(runner.log_dir) / "run.json", config=args.config)

@@ -5,6 +5,7 @@ custom_imports = dict(
         "mmhadaptive.models.backbones",
         "mmhadaptive.models.dense_heads",
         "mmhadaptive.engine",
+        "mmhadaptive.evaluation",
     ],
     allow_failed_imports=False,
 )

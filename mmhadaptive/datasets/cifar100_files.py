@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,7 +116,7 @@ class CIFAR100Files(BaseDataset):
         super().__init__(
             ann_file="",
             metainfo=metainfo,
-            data_root=data_root,
+            data_root=os.path.expanduser(data_root),
             indices=indices,
             pipeline=pipeline,
             test_mode=test_mode,
@@ -125,7 +126,7 @@ class CIFAR100Files(BaseDataset):
     def full_init(self) -> None:
         if self._fully_initialized:
             return
-        root = Path(self.data_root).expanduser()
+        root = Path(self.data_root)
         names = (f"{self.split}.npz", f"cifar-100-python/{self.split}", self.split)
         paths = [root / name for name in names if (root / name).is_file()]
         if not paths:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from ..conftest import ROOT
 
@@ -133,11 +134,52 @@ model = dict(
     assert not list((tmp_path / "work").glob("*.pth"))
 
 
-def test_infer_on_a_folder(trained, run_tool, tmp_path, digits, digits_config):
+@pytest.fixture
+def other_ids(digits, tmp_path):
+    """The validation set with ids that neither count from 1 nor ascend with the names of files.
+
+    It lacks the first picture.
+    """
+    content = json.loads((digits / "annotations" / "val.json").read_text())
+    for part, key, step in (("images", "image_id", 100), ("categories", "category_id", 7)):
+        for entry in content[part]:
+            entry["id"] = 1000 - step * entry["id"]
+        for annotation in content["annotations"]:
+            annotation[key] = 1000 - step * annotation[key]
+    content["images"].pop(0)
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def check_ids(predictions, ann_file):
+    """Ids are those of the file, 1 that of the picture it lacks; COCO's evaluation takes them."""
+    predictions = json.loads(predictions.read_text())
+    truth = COCO(str(ann_file))
+    assert {each["id"]: each["name"] for each in predictions["categories"]} == {
+        id: category["name"] for id, category in truth.cats.items()
+    }
+    names = {each["id"]: each["file_name"] for each in predictions["images"]}
+    assert names.pop(1) == "00001.png"
+    assert names == {id: image["file_name"] for id, image in truth.imgs.items()}
+    rows = [row for row in predictions["annotations"] if row["image_id"] != 1]
+    evaluation = COCOeval(truth, truth.loadRes(rows), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert 0 <= evaluation.stats[0] <= 1
+
+
+def test_infer_on_a_folder(trained, run_tool, tmp_path, digits, digits_config, other_ids):
     out = tmp_path / "out"
+    config = tmp_path / "other.py"
+    config.write_text(
+        f"_base_ = {str(digits_config)!r}\n"
+        f"test_dataloader = dict(dataset=dict(ann_file={str(other_ids)!r}))"
+    )
     run_tool(
         "infer.py",
-        *(digits / "val", digits_config, trained / "epoch_1.pth", "--device", "cpu"),
+        *(digits / "val", config, trained / "epoch_1.pth", "--device", "cpu"),
         *("--out-dir", out, "--score-thr", "0.001", "--contact-sheet", tmp_path / "sheet.png"),
     )
     coco = COCO(str(out / "predictions.json"))
@@ -146,11 +188,25 @@ def test_infer_on_a_folder(trained, run_tool, tmp_path, digits, digits_config):
         path.name for path in (out / "vis").iterdir()
     }
     assert len(coco.anns) > 0
-    for annotation in coco.anns.values():
-        assert annotation["score"] >= 0.001
-        assert 1 <= annotation["category_id"] <= 10
-    coco.loadRes([dict(annotation) for annotation in coco.anns.values()])
+    assert all(annotation["score"] >= 0.001 for annotation in coco.anns.values())
+    check_ids(out / "predictions.json", other_ids)
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (512, 6 * 256, 3)
+
+
+def test_infer_takes_ids_from_a_file(trained, run_here, tmp_path, digits, digits_config, other_ids):
+    run_here(
+        *("infer.py", digits / "val", digits_config, trained / "epoch_1.pth", "--device", "cpu"),
+        *("--out-dir", tmp_path / "out", "--score-thr", "0.001", "--ann-file", other_ids),
+    )
+    check_ids(tmp_path / "out" / "predictions.json", other_ids)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "few"])
+def test_infer_refuses_a_limit_below_one(limit, run_here, capsys):
+    with pytest.raises(SystemExit) as error:
+        run_here("infer.py", "pictures", "config.py", "checkpoint.pth", "--limit", limit)
+    assert error.value.code == 2
+    assert f"--limit: must be a whole number from 1, got {limit}" in capsys.readouterr().err
 
 
 def test_pictures_keep_their_colours(trained, run_tool, tmp_path, digits, digits_config):

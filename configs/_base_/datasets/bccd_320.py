@@ -1,11 +1,13 @@
 # BCCD: 364 pictures of blood cells, 640x480, three classes.
 _base_ = "coco_320.py"
 data_root = "data/bccd/"
-data_source = (
-    "BCCD is at https://github.com/Shenggan/BCCD_Dataset. data/bccd must hold it in COCO format: "
-    "train.json, val.json, test.json and images/; or link a folder: "
-    "ln -s /path/to/bccd data/bccd"
-)
+data_source = {
+    "data/bccd": (
+        "BCCD is at https://github.com/Shenggan/BCCD_Dataset. data/bccd must hold it in COCO "
+        "format: train.json, val.json, test.json and images/; or link a folder: "
+        "ln -s /path/to/bccd data/bccd"
+    )
+}
 metainfo = dict(classes=("RBC", "WBC", "Platelets"))
 
 train_dataloader = dict(

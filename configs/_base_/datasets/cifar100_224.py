@@ -5,12 +5,14 @@
 # https://github.com/acelych/conductor at 005339ded99b).
 dataset_type = "CIFAR100Files"
 data_root = "data/cifar100/"
-data_source = (
-    "CIFAR-100 comes as cifar-100-python.tar.gz from "
-    "https://www.cs.toronto.edu/~kriz/cifar.html. Unpack it into data/cifar100, so that there is "
-    "data/cifar100/cifar-100-python, or link a folder that has it, or train.npz and test.npz: "
-    "ln -s /path/to/folder data/cifar100"
-)
+data_source = {
+    "data/cifar100": (
+        "CIFAR-100 comes as cifar-100-python.tar.gz from "
+        "https://www.cs.toronto.edu/~kriz/cifar.html. Unpack it into data/cifar100, so that there "
+        "is data/cifar100/cifar-100-python, or link a folder that has it, or train.npz and "
+        "test.npz: ln -s /path/to/folder data/cifar100"
+    )
+}
 data_preprocessor = dict(
     num_classes=100,
     mean=[129.304, 124.070, 112.434],

@@ -2,11 +2,13 @@
 # twice the size, crops by IoU, flips.
 dataset_type = "CocoDataset"
 data_root = "data/coco/"
-data_source = (
-    "COCO 2017 comes as train2017.zip, val2017.zip and annotations_trainval2017.zip from "
-    "https://cocodataset.org/#download. Unpack them into data/coco, or link a folder that has "
-    "them: ln -s /path/to/coco data/coco"
-)
+data_source = {
+    "data/coco": (
+        "COCO 2017 comes as train2017.zip, val2017.zip and annotations_trainval2017.zip from "
+        "https://cocodataset.org/#download. Unpack them into data/coco, or link a folder that has "
+        "them: ln -s /path/to/coco data/coco"
+    )
+}
 input_size = 320
 mean = [123.675, 116.28, 103.53]
 
@@ -69,6 +71,6 @@ test_dataloader = val_dataloader
 # With classwise=True in val_evaluator a class's AP is the first metric, by which save_best="auto"
 # chooses: then set default_hooks.checkpoint.save_best="coco/bbox_mAP" too.
 val_evaluator = dict(
-    type="CocoMetric", ann_file=data_root + "annotations/instances_val2017.json", metric="bbox"
+    type="NamedCocoMetric", ann_file=data_root + "annotations/instances_val2017.json", metric="bbox"
 )
 test_evaluator = val_evaluator
