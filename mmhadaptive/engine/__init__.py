@@ -7,8 +7,10 @@ from .hooks import (
     ChannelsLastHook,
     CheckCheckpointHook,
     CheckLossHook,
+    CheckShapesHook,
     EpochSeedHook,
     TimedCheckpointHook,
+    check_shapes,
     check_state_dict,
 )
 from .resumable_train_loop import ResumableTrainLoop
@@ -21,9 +23,11 @@ __all__ = [
     "ChannelsLastHook",
     "CheckCheckpointHook",
     "CheckLossHook",
+    "CheckShapesHook",
     "EpochSeedHook",
     "ResumableTrainLoop",
     "TimedCheckpointHook",
+    "check_shapes",
     "check_state_dict",
     "load_checkpoint_file",
 ]

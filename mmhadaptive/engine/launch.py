@@ -12,6 +12,8 @@ from mmengine.dist import barrier, is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from .hooks import check_shapes
+
 
 def run_arguments(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments that mmdet's and mmpretrain's scripts share."""
@@ -56,7 +58,12 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the config's Runner, on CPUs also for several processes."""
+    """Build the config's Runner, on CPUs also for several processes.
+
+    Raises:
+        ValueError: Neck, head or anchors do not fit the backbone; see
+            :func:`mmhadaptive.engine.check_shapes`.
+    """
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():
         # mmengine would select a CUDA device; a process group that exists already it leaves alone.
         torch.distributed.init_process_group("gloo")
@@ -69,7 +76,9 @@ def build_runner(cfg: Config) -> Runner:
                 find_unused_parameters=cfg.get("find_unused_parameters", False),
             ),
         )
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    check_shapes(runner.model, cfg.get("model"))
+    return runner
 
 
 def leave_process_group() -> None:

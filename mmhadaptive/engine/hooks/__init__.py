@@ -4,6 +4,7 @@ from .adapt_temperature_hook import AdaptTemperatureHook
 from .channels_last_hook import ChannelsLastHook
 from .check_checkpoint_hook import CheckCheckpointHook, check_state_dict
 from .check_loss_hook import CheckLossHook
+from .check_shapes_hook import CheckShapesHook, check_shapes
 from .epoch_seed_hook import EpochSeedHook
 from .timed_checkpoint_hook import TimedCheckpointHook
 
@@ -12,7 +13,9 @@ __all__ = [
     "ChannelsLastHook",
     "CheckCheckpointHook",
     "CheckLossHook",
+    "CheckShapesHook",
     "EpochSeedHook",
     "TimedCheckpointHook",
+    "check_shapes",
     "check_state_dict",
 ]
