@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.dist import barrier, is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -55,6 +55,22 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
     return cfg
+
+
+def augment_test(cfg: Config) -> None:
+    """Let the test merge the predictions for several views of each image.
+
+    ``tta_pipeline`` of the config makes the views, its ``tta_model`` merges them, as in mmdet's
+    and mmpretrain's scripts.
+
+    Raises:
+        KeyError: The config lacks one of the two.
+    """
+    missing = [key for key in ("tta_model", "tta_pipeline") if key not in cfg]
+    if missing:
+        raise KeyError(f"test-time augmentation needs {' and '.join(missing)} in the config")
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -45,7 +45,7 @@ def check_shapes(model: nn.Module, cfg: Mapping | None = None) -> None:
     size = max([SIZE, *strides])
     # As many channels as the preprocessor normalises.
     channels = len(getattr(getattr(model, "data_preprocessor", None), "mean", "RGB"))
-    image = next(model.parameters()).new_zeros(1, channels, size, size)
+    image = next(model.parameters(), torch.empty(0)).new_zeros(1, channels, size, size)
     with _evaluation(model):
         maps = _maps(_run(parts["backbone"], image))
         if not maps:
