@@ -55,8 +55,9 @@ def check_shapes(model: nn.Module, cfg: Mapping | None = None) -> None:
             output = _run(parts["neck"], tuple(maps))
             if isinstance(output, Exception):
                 return _check_channels("neck", parts["neck"], maps, found, cfg, output)
-            maps = _maps(output)
-            if not maps:
+            inputs, maps = maps, _maps(output)
+            if not maps or (maps[-1].dim() == 2 and maps[-1].shape[1] != inputs[-1].shape[1]):
+                # The length of a vector that the neck flattened depends on the image's size.
                 return
             found += f", neck {_name(parts['neck'])} makes of them {_describe(maps, size)}"
         _check_strides(parts, head, strides, maps, size, found)
@@ -125,7 +126,7 @@ def _check_channels(
     if isinstance(takes, Sequence) and list(takes) != channels:
         raise ValueError(
             f"{found}, but model.{name} {_name(part)} takes {_list(takes)} channels: set its "
-            f"in_channels, and what depends on them, for {_list(channels)}"
+            f"in_channels to {_list(channels)}, and what depends on them"
         ) from error
 
 
