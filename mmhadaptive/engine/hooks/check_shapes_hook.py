@@ -42,7 +42,7 @@ def check_shapes(model: nn.Module, cfg: Mapping | None = None) -> None:
     head = next((name for name in HEADS if name in parts), None)
     priors = getattr(parts.get(head), "prior_generator", None)
     strides = _horizontal(getattr(priors, "strides", ()))
-    size = max([SIZE, *strides])
+    size = int(max([SIZE, *strides]))
     # As many channels as the preprocessor normalises.
     channels = len(getattr(getattr(model, "data_preprocessor", None), "mean", "RGB"))
     image = next(model.parameters(), torch.empty(0)).new_zeros(1, channels, size, size)
@@ -101,7 +101,7 @@ def _run(part: nn.Module, inputs: Tensor | tuple[Tensor, ...]):
 def _maps(output) -> list[Tensor]:
     """The maps in a backbone's or a neck's output, none in an output of another form."""
     maps = [output] if isinstance(output, Tensor) else output
-    if isinstance(maps, Sequence) and all(isinstance(each, Tensor) for each in maps):
+    if isinstance(maps, Sequence) and all(isinstance(m, Tensor) and m.dim() > 1 for m in maps):
         return list(maps)
     return []
 
