@@ -9,6 +9,7 @@ from mmengine.fileio import put
 
 from mmhadaptive.engine.data_files import check_data_files
 from mmhadaptive.engine.launch import (
+    augment_test,
     build_runner,
     leave_process_group,
     load_config,
@@ -20,6 +21,11 @@ from mmhadaptive.engine.record import write_record
 def parse_args():
     parser = run_arguments(__doc__)
     parser.add_argument("checkpoint", help="a checkpoint that training wrote")
+    parser.add_argument(
+        "--tta",
+        action="store_true",
+        help="test-time augmentation by the config's tta_model and tta_pipeline",
+    )
     parser.add_argument("--out", metavar="FILE.pkl", help="write all predictions as a pickle")
     parser.add_argument(
         "--record",
@@ -58,6 +64,8 @@ def main():
     args = parse_args()
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
+    if args.tta:
+        augment_test(cfg)
     if args.show_dir:
         hook = cfg.default_hooks.visualization
         if hook.type == "DetVisualizationHook":

@@ -19,6 +19,7 @@ custom_hooks = [
     dict(type="AdaptTemperatureHook"),
     dict(type="EpochSeedHook"),
     dict(type="CheckCheckpointHook"),
+    dict(type="CheckShapesHook"),
     dict(type="ChannelsLastHook"),
     dict(type="CheckLossHook"),
 ]

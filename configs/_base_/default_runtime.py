@@ -23,6 +23,7 @@ custom_hooks = [
     dict(type="AdaptTemperatureHook"),
     dict(type="EpochSeedHook"),
     dict(type="CheckCheckpointHook"),
+    dict(type="CheckShapesHook"),
     dict(type="ChannelsLastHook"),
     dict(type="NumClassCheckHook"),
     dict(type="CheckLossHook"),

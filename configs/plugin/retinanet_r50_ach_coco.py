@@ -16,7 +16,7 @@ model = dict(
         ],
     ),
 )
-custom_hooks = [dict(type="AdaptTemperatureHook")]
+default_hooks = dict(adapt_temperature=dict(type="AdaptTemperatureHook"))
 
 # The detector of mmdet's model zoo; a file of your own does as well.
 load_from = (

@@ -27,4 +27,4 @@ model = dict(
     ],
     input_size=256,
 )
-custom_hooks = [dict(type="AdaptTemperatureHook")]
+default_hooks = dict(adapt_temperature=dict(type="AdaptTemperatureHook"))

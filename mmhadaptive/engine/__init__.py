@@ -7,9 +7,11 @@ from .hooks import (
     ChannelsLastHook,
     CheckCheckpointHook,
     CheckLossHook,
+    CheckShapesHook,
     EpochSeedHook,
     MovedWorkDirHook,
     TimedCheckpointHook,
+    check_shapes,
     check_state_dict,
 )
 from .resumable_train_loop import ResumableTrainLoop
@@ -22,10 +24,12 @@ __all__ = [
     "ChannelsLastHook",
     "CheckCheckpointHook",
     "CheckLossHook",
+    "CheckShapesHook",
     "EpochSeedHook",
     "MovedWorkDirHook",
     "ResumableTrainLoop",
     "TimedCheckpointHook",
+    "check_shapes",
     "check_state_dict",
     "load_checkpoint_file",
 ]

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.dist import barrier, is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .hooks import MovedWorkDirHook
+from .hooks import MovedWorkDirHook, check_shapes
 
 
 def run_arguments(description: str) -> argparse.ArgumentParser:
@@ -57,8 +57,29 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def augment_test(cfg: Config) -> None:
+    """Let the test merge the predictions for several views of each image.
+
+    ``tta_pipeline`` of the config makes the views, its ``tta_model`` merges them, as in mmdet's
+    and mmpretrain's scripts.
+
+    Raises:
+        KeyError: The config lacks one of the two.
+    """
+    missing = [key for key in ("tta_model", "tta_pipeline") if key not in cfg]
+    if missing:
+        raise KeyError(f"test-time augmentation needs {' and '.join(missing)} in the config")
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
 def build_runner(cfg: Config) -> Runner:
-    """Build the config's Runner, on CPUs also for several processes."""
+    """Build the config's Runner, on CPUs also for several processes.
+
+    Raises:
+        ValueError: Neck, head or anchors do not fit the backbone; see
+            :func:`mmhadaptive.engine.check_shapes`.
+    """
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():
         # mmengine would select a CUDA device; a process group that exists already it leaves alone.
         torch.distributed.init_process_group("gloo")
@@ -72,6 +93,7 @@ def build_runner(cfg: Config) -> Runner:
             ),
         )
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    check_shapes(runner.model, cfg.get("model"))
     runner.register_hook(MovedWorkDirHook())
     return runner
 

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import find_latest_checkpoint
 from mmengine.runner.base_loop import BaseLoop
 from torch import nn
+
+from ..unwrap import unwrap
 
 
 def check_state_dict(model: nn.Module, state_dict: Mapping, source: str, partial: bool) -> None:
@@ -55,7 +56,7 @@ class CheckCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         source = runner._load_from or find_latest_checkpoint(runner.work_dir) or "the checkpoint"
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         training = isinstance(runner._train_loop, BaseLoop)
         state_dict = checkpoint.get("state_dict", checkpoint)
-        check_state_dict(model, state_dict, source, partial=training and not runner._resume)
+        partial = training and not runner._resume
+        check_state_dict(unwrap(runner.model), state_dict, source, partial)

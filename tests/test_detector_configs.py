@@ -1,0 +1,101 @@
+"""The example configs of mmdet's detectors on Hadaptive-Net."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from mmhadaptive.engine import check_shapes
+from mmhadaptive.models import HadaptiveNet
+
+from .test_configs import samples
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "configs" / "detectors").glob("*.py"))
+EXTENDED = [
+    *EXAMPLES,
+    ROOT / "configs" / "plugin" / "retinanet_r50_ach_coco.py",
+    *sorted((ROOT / "configs" / "replacement").glob("mobilevit*.py")),
+]
+
+
+def names(paths):
+    return dict(argvalues=paths, ids=[path.stem for path in paths])
+
+
+@pytest.mark.parametrize("path", **names(EXAMPLES))
+def test_trains_and_predicts(path):
+    torch.manual_seed(0)
+    cfg = Config.fromfile(path)
+    if "roi_head" in cfg.model:
+        cfg.model.train_cfg.rcnn.sampler.num = cfg.model.test_cfg.rpn.max_per_img = 32
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        model = MODELS.build(cfg.model)
+        check_shapes(model, cfg.model)
+        data = dict(
+            inputs=[torch.randint(0, 256, (3, 128, 128), dtype=torch.uint8) for _ in range(2)],
+            data_samples=list(samples(2, 128, 80)),
+        )
+        losses = model(**model.data_preprocessor(data, training=True), mode="loss")
+        total, _ = model.parse_losses(losses)
+        assert total.isfinite()
+        total.backward()
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+        model.eval()
+        predictions = model.test_step(data)
+    assert len(predictions) == 2
+    assert predictions[0].pred_instances.bboxes.isfinite().all()
+
+
+@pytest.mark.parametrize("path", **names(EXTENDED))
+def test_keeps_the_hooks_of_the_base(path, tmp_path):
+    base = tmp_path / "base.py"
+    base.write_text(re.search(r"^_base_ = .*$", path.read_text(), re.MULTILINE)[0])
+    kept, cfg = Config.fromfile(base), Config.fromfile(path)
+    assert cfg.get("custom_hooks") == kept.get("custom_hooks")
+    added = dict(adapt_temperature=dict(type="AdaptTemperatureHook"))
+    assert cfg.default_hooks == {**kept.default_hooks, **added}
+
+
+def test_the_runner_has_all_hooks(tmp_path):
+    cfg = Config.fromfile(ROOT / "configs" / "detectors" / "rtmdet_hadaptive_s_coco.py")
+    runner = Runner(
+        torch.nn.Identity(),
+        tmp_path,
+        default_hooks=cfg.default_hooks,
+        custom_hooks=cfg.custom_hooks,
+        default_scope="mmdet",
+        log_level="ERROR",
+    )
+    found = {type(hook).__name__ for hook in runner.hooks}
+    assert found > {"AdaptTemperatureHook", "EMAHook", "PipelineSwitchHook", "CheckpointHook"}
+
+
+def test_the_readme_shows_a_tested_config(tmp_path):
+    section = (ROOT / "README.md").read_text().split("### In your own config")[1]
+    shown = tmp_path / "shown.py"
+    shown.write_text(re.search(r"```python\n(.*?)```", section, re.DOTALL)[1])
+    example = ROOT / "configs" / "detectors" / "retinanet_hadaptive_s_coco.py"
+    assert Config.fromfile(shown).to_dict() == Config.fromfile(example).to_dict()
+
+
+def test_the_docs_know_the_channels():
+    lines = (ROOT / "docs" / "detection.md").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| arch | stride 2"))
+    strides = [int(cell.split()[1]) for cell in lines[start].strip("| ").split("|")[1:]]
+    image = torch.zeros(1, 3, 64, 64)
+    for arch, line in zip("sml", lines[start + 2 : start + 5], strict=True):
+        name, *cells = (cell.strip() for cell in line.strip("| ").split("|"))
+        assert name == arch
+        expected = {
+            stride: int(cell) for stride, cell in zip(strides, cells, strict=True) if cell != "-"
+        }
+        maps = HadaptiveNet(arch, out_indices=range(len(expected))).eval()(image)
+        assert {64 // each.shape[-1]: each.shape[1] for each in maps} == expected
