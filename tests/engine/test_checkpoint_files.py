@@ -45,9 +45,44 @@ def test_mmengine_objects_load(tmp_path):
     buffer = HistoryBuffer([1.0, 2.0], [1, 1])
     file = tmp_path / "history.pth"
     torch.save(dict(log=buffer, state_dict=dict(a=torch.ones(2))), file)
-    loaded = load_checkpoint_file(file)
-    assert loaded["log"].mean() == 1.5
-    assert torch.equal(loaded["state_dict"]["a"], torch.ones(2))
+    for _ in range(2):
+        loaded = load_checkpoint_file(file)
+        assert loaded["log"].mean() == 1.5
+        assert torch.equal(loaded["state_dict"]["a"], torch.ones(2))
+        # What was loaded is saved as what it was.
+        torch.save(loaded, file)
+    assert b"mmhadaptive" not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.arange(3, dtype=">f4"),
+        np.zeros((0, 4)),
+        np.array(2 + 3j),
+        np.array([True, False]),
+        np.arange(3, dtype="u1"),
+        np.float32(1.5),
+        np.dtype(">i8").type(7),
+    ],
+)
+def test_numbers_of_numpy_load(tmp_path, value):
+    torch.save(dict(value=value), tmp_path / "numbers.pth")
+    loaded = load_checkpoint_file(tmp_path / "numbers.pth")["value"]
+    as_numpy = pickle.loads(pickle.dumps(value, 2))
+    assert isinstance(loaded, type(as_numpy))
+    assert loaded.dtype == as_numpy.dtype
+    assert loaded.flags.f_contiguous == as_numpy.flags.f_contiguous
+    np.testing.assert_array_equal(loaded, as_numpy)
+
+
+@pytest.mark.parametrize("value", [np.array([{}], dtype=object), np.zeros(2, dtype=[("a", "O")])])
+def test_objects_in_arrays_are_refused(tmp_path, value):
+    torch.save(dict(value=value), tmp_path / "objects.pth")
+    with pytest.raises(pickle.UnpicklingError, match=r"objects\.pth was not loaded"):
+        load_checkpoint_file(tmp_path / "objects.pth")
 
 
 def test_missing_and_truncated_files_are_named(tmp_path):
@@ -96,6 +131,9 @@ def damaged(data):
         for _ in range(draw.choice((1, 1, 4))):
             changed[draw.randrange(len(data))] = draw.randrange(256)
         yield bytes(changed)
+    # On this one numpy itself would end the process.
+    assert b"NNNJ" in data
+    yield data.replace(b"NNNJ", b"qNNJ")
 
 
 @pytest.mark.filterwarnings("ignore")
