@@ -11,6 +11,7 @@ from .hooks import (
     TimedCheckpointHook,
     check_state_dict,
 )
+from .pretrained_init import load_pretrained
 from .resumable_train_loop import ResumableTrainLoop
 from .safe_checkpoint import load_checkpoint_file
 
@@ -26,4 +27,5 @@ __all__ = [
     "TimedCheckpointHook",
     "check_state_dict",
     "load_checkpoint_file",
+    "load_pretrained",
 ]

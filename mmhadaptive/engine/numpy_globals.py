@@ -47,14 +47,13 @@ def _no_bytes() -> bytes:
     return b""
 
 
-# What torch.serialization.safe_globals takes. NumPy 2 renamed the module of two functions.
-NUMPY_GLOBALS = [
-    (_DType, "numpy.dtype"),
-    (_Array, "numpy.ndarray"),
-    (_no_bytes, "builtins.bytes"),
-]
-for _core in ("core", "_core"):
-    NUMPY_GLOBALS += [
-        (_Array, f"numpy.{_core}.multiarray._reconstruct"),
-        (_scalar, f"numpy.{_core}.multiarray.scalar"),
-    ]
+# By the names in a pickle. NumPy 2 renamed the module of two functions.
+NUMPY_GLOBALS = {
+    "numpy.dtype": _DType,
+    "numpy.ndarray": _Array,
+    "numpy.core.multiarray._reconstruct": _Array,
+    "numpy._core.multiarray._reconstruct": _Array,
+    "numpy.core.multiarray.scalar": _scalar,
+    "numpy._core.multiarray.scalar": _scalar,
+    "builtins.bytes": _no_bytes,
+}

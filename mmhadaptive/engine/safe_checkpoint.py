@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import Request, urlopen
@@ -31,14 +32,37 @@ def _history_method(owner: type, name: str):
     return getattr(owner, name)
 
 
-SAFE_GLOBALS = [HistoryBuffer, (_history_method, "builtins.getattr"), *NUMPY_GLOBALS]
+# By the names in a pickle.
+SAFE_GLOBALS = {
+    f"{HistoryBuffer.__module__}.{HistoryBuffer.__name__}": HistoryBuffer,
+    "builtins.getattr": _history_method,
+    **NUMPY_GLOBALS,
+}
+
+
+@contextmanager
+def _safe_globals():
+    """Let torch load ``SAFE_GLOBALS``, and what the user allowed unless it is under these names."""
+    allowed = torch.serialization.get_safe_globals()
+    ours = [(value, name) for name, value in SAFE_GLOBALS.items()]
+    torch.serialization.clear_safe_globals()
+    for entry in allowed:
+        value, name = entry if isinstance(entry, tuple) else (entry, None)
+        if (name or f"{value.__module__}.{value.__qualname__}") not in SAFE_GLOBALS:
+            torch.serialization.add_safe_globals([entry])
+    torch.serialization.add_safe_globals(ours)
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
 
 
 def _torch_load(file, map_location=None, *args, **kwargs):
     """``torch.load`` of tensors and plain data, whatever else the caller asks for."""
     name = file if isinstance(file, (str, os.PathLike)) else "a buffer"
     try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
+        with _safe_globals():
             return torch.serialization.load(file, map_location=map_location, weights_only=True)
     # A damaged file can raise nearly anything.
     except Exception as error:
@@ -83,15 +107,15 @@ def load_from_http(filename: str, map_location=None) -> dict:
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(filename).path).name
     failure = ""
     local_rank = os.environ.get("LOCAL_RANK", "0") if is_distributed() else "0"
-    if local_rank == "0" and not path.exists():
-        print_log(f"Downloading {filename} to {path}", logger="current")
-        try:
+    try:
+        if local_rank == "0" and not path.exists():
+            print_log(f"Downloading {filename} to {path}", logger="current")
             request = Request(filename, headers={"User-Agent": "mmhadaptive"})
             # read() refuses an answer that is shorter than announced; put() writes it whole.
             with urlopen(request, timeout=60) as answer:
                 AtomicLocalBackend().put(answer.read(), path)
-        except Exception as error:
-            failure = f"{filename} was not downloaded: {error}"
+    except Exception as error:
+        failure = f"{filename} was not downloaded: {error}"
     # Every rank hears of a failure, so that none waits for a file that does not come.
     failures = list(filter(None, all_gather_object(failure)))
     if failures:

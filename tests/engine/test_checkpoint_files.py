@@ -5,6 +5,7 @@ import os
 import pickle
 import random
 import zipfile
+from datetime import date
 
 import numpy as np
 import pytest
@@ -93,6 +94,24 @@ def test_missing_and_truncated_files_are_named(tmp_path):
     file.write_bytes(file.read_bytes()[:1500])
     with pytest.raises(pickle.UnpicklingError, match=r"half\.pth was not loaded"):
         load_checkpoint_file(file)
+
+
+def test_what_the_user_allows(tmp_path):
+    """Classes of the user's own load; what replaces ours, as mmengine's advice does, does not."""
+    log = HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save(dict(log=log, day=date(2020, 1, 2)), tmp_path / "day.pth")
+    torch.save(Reach(), tmp_path / "evil.pth")
+    numpy_reconstruct = np.array(1.0).__reduce__()[0]
+    allowed = [getattr, date, np.ndarray, np.dtype, type(np.dtype("f8")), numpy_reconstruct]
+    with torch.serialization.safe_globals(allowed):
+        loaded = load_checkpoint_file(tmp_path / "day.pth")
+        with pytest.raises(pickle.UnpicklingError, match="getattr"):
+            load_checkpoint_file(tmp_path / "evil.pth")
+        assert set(torch.serialization.get_safe_globals()) >= set(allowed)
+    assert loaded["day"] == date(2020, 1, 2)
+    assert loaded["log"].mean() == 1.5
+    with pytest.raises(pickle.UnpicklingError, match="date"):
+        load_checkpoint_file(tmp_path / "day.pth")
 
 
 @pytest.mark.parametrize("spelling", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
