@@ -155,12 +155,12 @@ def test_half_a_download_is_not_taken_for_a_whole_one(server, tmp_path, monkeypa
     assert server.asked == ["/short.pth", "/missing.pth", "/short.pth"]
 
 
-def load_as_rank(rank, folder, port, address):
+def load_as_rank(rank, folder, address):
     """Load on two nodes of one process, then on one node of two processes."""
     os.environ["LOCAL_RANK"] = "0"
     os.environ["TORCH_HOME"] = str(folder / f"node{rank}")
     torch.distributed.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
     )
     results = []
     for name in ("nodes.pth", "short.pth"):
@@ -177,7 +177,7 @@ def load_as_rank(rank, folder, port, address):
 
 
 def test_each_node_downloads_once(server, tmp_path):
-    mp.spawn(load_as_rank, (tmp_path, 22_000 + os.getpid() % 20_000, server.address), nprocs=2)
+    mp.spawn(load_as_rank, (tmp_path, server.address), nprocs=2)
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2))
     # The download that failed on one node is an error on both: none waits for the other.
     assert first == second

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
+from mmengine.model import PretrainedInit
+from mmengine.runner import CheckpointLoader, load_checkpoint
+from torch import nn
 
 from mmhadaptive.engine import check_state_dict, load_checkpoint_file
 from mmhadaptive.models import HadaptiveNet
@@ -32,7 +34,16 @@ class Reach:
         return getattr, (HistoryBuffer, "__init__")
 
 
-@pytest.mark.parametrize("load", [load_checkpoint_file, CheckpointLoader.load_checkpoint])
+@pytest.mark.parametrize(
+    "load",
+    [
+        load_checkpoint_file,
+        CheckpointLoader.load_checkpoint,
+        lambda file: load_checkpoint(nn.Linear(1, 1), file),
+        lambda file: PretrainedInit(file)(nn.Linear(1, 1)),
+        lambda file: PretrainedInit(file, prefix="a.")(nn.Linear(1, 1)),
+    ],
+)
 def test_code_in_a_checkpoint_does_not_run(tmp_path, load):
     file = tmp_path / "evil.pth"
     for attack in (Attack(tmp_path / "owned"), Reach()):
