@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-_multiarray = getattr(np, "_core", None) or np.core
-
 
 def _encode_latin1(text: str, encoding: str) -> bytes:
     """How Python 3 writes bytes at pickle protocol 2; no other codec is needed."""
@@ -24,8 +22,8 @@ _ALLOWED = {
 }
 # numpy renamed the modules that arrays are pickled from in 2.0.
 for _core in ("numpy.core", "numpy._core"):
-    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _multiarray.multiarray._reconstruct
-    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _multiarray.numeric._frombuffer
+    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = np.empty(0).__reduce__()[0]
+    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = np.empty(0).__reduce_ex__(5)[0]
 
 
 class _Unpickler(pickle.Unpickler):

@@ -14,6 +14,7 @@ from .hooks import (
     check_shapes,
     check_state_dict,
 )
+from .pretrained_init import load_pretrained
 from .resumable_train_loop import ResumableTrainLoop
 from .safe_checkpoint import load_checkpoint_file
 
@@ -32,4 +33,5 @@ __all__ = [
     "check_shapes",
     "check_state_dict",
     "load_checkpoint_file",
+    "load_pretrained",
 ]

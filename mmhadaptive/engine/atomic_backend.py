@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mmengine.fileio import LocalBackend, register_backend
 
@@ -18,23 +19,28 @@ class AtomicLocalBackend(LocalBackend):
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write ``obj`` beside ``filepath``, flush it to the disk, then rename it."""
-        path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        """Write ``obj`` beside ``filepath``, flush it to the disk, then rename it.
+
+        A link stays and its target is written. A file that exists keeps its permissions. Pipes and
+        devices are written directly.
+        """
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            mode = os.stat(filepath).st_mode
+        except FileNotFoundError:
+            mode = None
+        if mode is not None and not stat.S_ISREG(mode):
+            return super().put(obj, filepath)
+        path = Path(os.path.realpath(filepath))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+            new = Path(scratch, "new")
+            with open(new, "wb") as file:
                 file.write(obj)
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp grants access to the owner alone; open() would have used the umask.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(scratch, 0o666 & ~umask)
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
+            if mode is not None:
+                new.chmod(stat.S_IMODE(mode))
+            new.replace(path)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
         """Write text as :meth:`put` writes bytes."""

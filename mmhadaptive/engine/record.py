@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from .atomic_backend import AtomicLocalBackend
+
 PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "mmpretrain", "timm", "transformers")
 
 
@@ -60,7 +62,4 @@ def write_record(path: str | Path, **results) -> None:
     )
     # JSON knows no tensors; mmpretrain's confusion matrix is one.
     text = json.dumps(record, indent=2, default=lambda value: value.tolist())
-    scratch = Path(f"{path}.part")
-    scratch.parent.mkdir(parents=True, exist_ok=True)
-    scratch.write_text(text + "\n")
-    scratch.replace(path)
+    AtomicLocalBackend().put_text(text + "\n", path)

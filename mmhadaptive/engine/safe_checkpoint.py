@@ -2,25 +2,27 @@
 
 ``torch.load(weights_only=True)`` refuses a few harmless classes that mmengine puts into its
 checkpoints; these are allowed here, and nothing else is. Importing this module makes mmengine
-read local and http checkpoints this way (where mmengine itself would fall back to an unrestricted
-load, or would refuse its own files).
+read every checkpoint this way, from wherever its loaders fetch it (mmengine itself would fall back
+to an unrestricted load, or would refuse its own files).
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
+from urllib.request import Request, urlopen
 
-import numpy as np
+import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
-from mmengine.dist import barrier, is_main_process
-from mmengine.logging import HistoryBuffer
+from mmengine.dist import all_gather_object, is_distributed
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 
-# numpy renamed the module that arrays and scalars are pickled from in 2.0.
-_multiarray = getattr(np, "_core", None) or np.core
+from .atomic_backend import AtomicLocalBackend
+from .numpy_globals import NUMPY_GLOBALS
 
 
 def _history_method(owner: type, name: str):
@@ -30,15 +32,41 @@ def _history_method(owner: type, name: str):
     return getattr(owner, name)
 
 
-SAFE_GLOBALS = [
-    HistoryBuffer,
-    (_history_method, "builtins.getattr"),
-    np.ndarray,
-    np.dtype,
-    _multiarray.multiarray._reconstruct,
-    _multiarray.multiarray.scalar,
-    *{type(np.dtype(name)) for name in ("f2", "f4", "f8", "i4", "i8", "u4", "u8", "bool")},
-]
+# By the names in a pickle.
+SAFE_GLOBALS = {
+    f"{HistoryBuffer.__module__}.{HistoryBuffer.__name__}": HistoryBuffer,
+    "builtins.getattr": _history_method,
+    **NUMPY_GLOBALS,
+}
+
+
+@contextmanager
+def _safe_globals():
+    """Let torch load ``SAFE_GLOBALS``, and what the user allowed unless it is under these names."""
+    allowed = torch.serialization.get_safe_globals()
+    ours = [(value, name) for name, value in SAFE_GLOBALS.items()]
+    torch.serialization.clear_safe_globals()
+    for entry in allowed:
+        value, name = entry if isinstance(entry, tuple) else (entry, None)
+        if (name or f"{value.__module__}.{value.__qualname__}") not in SAFE_GLOBALS:
+            torch.serialization.add_safe_globals([entry])
+    torch.serialization.add_safe_globals(ours)
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
+
+
+def _torch_load(file, map_location=None, *args, **kwargs):
+    """``torch.load`` of tensors and plain data, whatever else the caller asks for."""
+    name = file if isinstance(file, (str, os.PathLike)) else "a buffer"
+    try:
+        with _safe_globals():
+            return torch.serialization.load(file, map_location=map_location, weights_only=True)
+    # A damaged file can raise nearly anything.
+    except Exception as error:
+        raise pickle.UnpicklingError(f"{name} was not loaded: {error}") from error
 
 
 def load_checkpoint_file(filename: str | os.PathLike, map_location=None) -> dict:
@@ -50,17 +78,15 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location=None) -> dict
 
     Raises:
         FileNotFoundError: There is no such file.
-        pickle.UnpicklingError: The file is not a checkpoint, is truncated, or holds objects other
+        OSError: The file may not be read.
+        pickle.UnpicklingError: The file is not a checkpoint, is damaged, or holds objects other
             than tensors and plain data; the message names the file.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
-    try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            return torch.load(path, map_location=map_location, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise pickle.UnpicklingError(f"{path} was not loaded: {error}") from error
+    path.open("rb").close()
+    return _torch_load(path, map_location)
 
 
 @CheckpointLoader.register_scheme(prefixes="", force=True)
@@ -71,10 +97,53 @@ def load_from_local(filename: str, map_location=None) -> dict:
 
 @CheckpointLoader.register_scheme(prefixes=("http://", "https://"), force=True)
 def load_from_http(filename: str, map_location=None) -> dict:
-    """The loader of mmengine for web addresses: downloaded once into torch's hub cache."""
+    """The loader of mmengine for web addresses: downloaded once per node into torch's hub cache.
+
+    Every process has to call it.
+
+    Raises:
+        ConnectionError: On every rank, when the download failed on any node.
+    """
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(filename).path).name
-    if is_main_process() and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(filename, str(path))
-    barrier()
+    failure = ""
+    local_rank = os.environ.get("LOCAL_RANK", "0") if is_distributed() else "0"
+    try:
+        if local_rank == "0" and not path.exists():
+            print_log(f"Downloading {filename} to {path}", logger="current")
+            request = Request(filename, headers={"User-Agent": "mmhadaptive"})
+            # read() refuses an answer that is shorter than announced; put() writes it whole.
+            with urlopen(request, timeout=60) as answer:
+                AtomicLocalBackend().put(answer.read(), path)
+    except Exception as error:
+        failure = f"{filename} was not downloaded: {error}"
+    # Every rank hears of a failure, so that none waits for a file that does not come.
+    failures = list(filter(None, all_gather_object(failure)))
+    if failures:
+        raise ConnectionError(failures[0])
     return load_checkpoint_file(path, map_location)
+
+
+_mmengine_load = CheckpointLoader.load_checkpoint.__func__
+
+
+def _load_checkpoint(cls, filename: str, map_location=None, logger="current") -> dict:
+    """``CheckpointLoader.load_checkpoint``, during which ``torch.load`` runs no code.
+
+    So loaders that are registered later are safe too, unless they unpickle by other means.
+    """
+    torch_load, torch.load = torch.load, _torch_load
+    try:
+        return _mmengine_load(cls, filename, map_location, logger)
+    except pickle.UnpicklingError as error:
+        if filename in str(error):
+            raise
+        raise pickle.UnpicklingError(f"{filename} was not loaded: {error}") from error
+    finally:
+        torch.load = torch_load
+
+
+CheckpointLoader.load_checkpoint = classmethod(_load_checkpoint)
+# mmengine's other loaders find an address or fetch bytes, and then call these.
+mmengine_checkpoint.load_from_local = load_from_local
+mmengine_checkpoint.load_from_http = load_from_http
+mmengine_checkpoint._safe_torch_load = _torch_load
