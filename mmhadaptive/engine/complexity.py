@@ -20,15 +20,9 @@ def count_nothing(inputs: list, outputs: list) -> Counter:
 
 
 def count_products(inputs: list, outputs: list) -> Counter:
-    """MACs of a traced multiplication: one an element of a cross-Hadamard product, else none.
-
-    In a trace the operator is PyTorch operations, of which only the products multiply two
-    ``index_select``.
-    """
-    if all(value.node().kind() == "aten::index_select" for value in inputs):
-        size = torch.Size(outputs[0].type().sizes())
-        return Counter(cross_hadamard=size.numel())
-    return Counter()
+    """MACs of the cross-Hadamard operator: one an element of a product."""
+    x, y = (torch.Size(value.type().sizes()) for value in (inputs[0], outputs[0]))
+    return Counter(cross_hadamard=y.numel() - x.numel())
 
 
 def count_attention(inputs: list, outputs: list) -> Counter:
@@ -41,7 +35,10 @@ def mac_analyzer(model: nn.Module, inputs: tuple) -> FlopAnalyzer:
     """mmengine's counter of ``model(*inputs)``; ``by_module()`` has the MACs of every module."""
     analyzer = FlopAnalyzer(model, inputs).set_op_handle(
         **{f"aten::{name}": count_nothing for name in UNCOUNTED},
-        **{"aten::mul": count_products, "aten::scaled_dot_product_attention": count_attention},
+        **{
+            "mmhadaptive::cross_hadamard": count_products,
+            "aten::scaled_dot_product_attention": count_attention,
+        },
     )
     return analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
 
