@@ -37,5 +37,5 @@ test_dataloader = dict(
         data_prefix=dict(img="images/"),
     ),
 )
-val_evaluator = dict(ann_file=data_root + "val.json")
+val_evaluator = dict(ann_file=data_root + "val.json", classwise=True)
 test_evaluator = dict(ann_file=data_root + "test.json", classwise=True)

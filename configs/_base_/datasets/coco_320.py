@@ -68,8 +68,6 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-# With classwise=True in val_evaluator a class's AP is the first metric, by which save_best="auto"
-# chooses: then set default_hooks.checkpoint.save_best="coco/bbox_mAP" too.
 val_evaluator = dict(
     type="NamedCocoMetric", ann_file=data_root + "annotations/instances_val2017.json", metric="bbox"
 )

@@ -39,5 +39,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + "annotations/val.json")
-test_evaluator = dict(ann_file=data_root + "annotations/val.json", classwise=True)
+val_evaluator = dict(ann_file=data_root + "annotations/val.json", classwise=True)
+test_evaluator = val_evaluator
