@@ -6,7 +6,10 @@ inferencers and ``mmpretrain.list_models('hadaptive')`` know them.
 
 from pathlib import Path
 
-from mmpretrain.apis.model import ModelHub
+from .optional import MMPRETRAIN, needs
+
+with needs(*MMPRETRAIN, user=__name__):
+    from mmpretrain.apis.model import ModelHub
 
 FOLDER = Path(__file__).parent / ".mim"
 
