@@ -15,7 +15,7 @@ from mmhadaptive.engine.data_files import check_data_files
 
 from .conftest import ROOT
 
-CONFIG = ROOT / "configs" / "ssd_hadaptive_s_digits.py"
+CONFIG = ROOT / "configs" / "detection" / "ssd_hadaptive_s_digits.py"
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_missing_folder_without_annotation_file_is_named(suffix, tmp_path):
 def test_missing_coco_says_how_to_get_it(tmp_path, run_tool):
     result = run_tool(
         "train.py",
-        "configs/ssd_hadaptive_l_coco.py",
+        "configs/detection/ssd_hadaptive_l_coco.py",
         "--work-dir",
         tmp_path,
         "--cfg-options",

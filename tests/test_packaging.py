@@ -133,10 +133,9 @@ assert len(inferencer(image)["predictions"]) == 1
 @pytest.fixture
 def own_configs(tmp_path):
     """A folder with two configs that inherit from the package's."""
-    parts = ("models/ssd_hadaptive_s.py", "datasets/coco_320.py", "default_runtime.py")
-    bases = [f"mmhadaptive::_base_/{part}" for part in parts]
     (tmp_path / "detector.py").write_text(
-        f"_base_ = {bases}\nmodel = dict(test_cfg=dict(max_per_img=7))\n"
+        "_base_ = 'mmhadaptive::detection/ssd_hadaptive_s_coco.py'\n"
+        "model = dict(test_cfg=dict(max_per_img=7))\n"
     )
     (tmp_path / "classifier.py").write_text(
         "_base_ = 'mmhadaptive::classification/hadaptive_s_cifar100.py'\n"
@@ -167,7 +166,8 @@ def test_configs_of_the_checkout_by_name(own_configs):
 
 def test_every_config_of_ours_has_its_name_in_the_model_index():
     listed = {m["Name"]: m["Config"] for m in BaseInferencer._get_models_from_metafile(str(ROOT))}
-    configs = [*ROOT.glob("configs/ssd_*.py"), *ROOT.glob("configs/classification/hadaptive_*.py")]
+    patterns = ("detection/*.py", "classification/hadaptive_*.py")
+    configs = [path for pattern in patterns for path in ROOT.glob(f"configs/{pattern}")]
     expected = {p.stem: str(p.relative_to(ROOT)) for p in configs if "in_memory" not in p.stem}
     assert listed == expected
     assert set(BaseInferencer.list_models("mmhadaptive")) == set(listed)

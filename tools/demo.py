@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-CONFIG = "configs/ssd_hadaptive_s_digits.py"
+CONFIG = "configs/detection/ssd_hadaptive_s_digits.py"
 DATA = Path("data/digits")
 WORK_DIR = Path("work_dirs/demo")
 TARGET = 0.5
