@@ -1,6 +1,1 @@
-_base_ = "ssd_hadaptive_s_coco.py"
-model = dict(
-    backbone=dict(arch="m"),
-    neck=dict(in_channels=(80, 128, 192), out_channels=(80, 128, 192, 128, 128)),
-    bbox_head=dict(in_channels=(80, 128, 192, 128, 128)),
-)
+_base_ = "detection/ssd_hadaptive_m_coco.py"

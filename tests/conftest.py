@@ -80,7 +80,7 @@ def digits_config(digits):
     path = digits.parent / "digits.py"
     path.write_text(
         f"""
-_base_ = {str(ROOT / "configs" / "ssd_hadaptive_s_digits.py")!r}
+_base_ = {str(ROOT / "configs" / "detection" / "ssd_hadaptive_s_digits.py")!r}
 data_root = {f"{digits}/"!r}
 model = dict(test_cfg=dict(score_thr=0.0, max_per_img=5))
 train_pipeline = _base_.train_pipeline

@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 
 from .conftest import ROOT
 
-CONFIG = ROOT / "configs" / "ssd_hadaptive_s_digits.py"
+CONFIG = ROOT / "configs" / "detection" / "ssd_hadaptive_s_digits.py"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+CONFIGS = sorted((ROOT / "configs" / "detection").glob("ssd_*.py"))
 
 
 def samples(batch, size, num_classes):
@@ -59,7 +59,7 @@ def test_trains_and_predicts(path):
 
 
 def test_paper_recipe():
-    cfg = Config.fromfile(ROOT / "configs" / "ssd_hadaptive_l_coco.py")
+    cfg = Config.fromfile(ROOT / "configs" / "detection" / "ssd_hadaptive_l_coco.py")
     assert cfg.optim_wrapper.optimizer == dict(type="SGD", lr=0.02, momentum=0.9, weight_decay=5e-4)
     assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=64)
     assert cfg.train_cfg.max_epochs == 120
@@ -72,3 +72,12 @@ def test_paper_recipe():
     with torch.no_grad():
         features = model.extract_feat(torch.zeros(1, 3, 320, 320))
     assert [feature.shape[-1] for feature in features] == [40, 20, 10, 5, 3]
+
+
+@pytest.mark.parametrize("arch", "sml")
+def test_the_short_paths_name_the_same_configs(arch):
+    short, long = (
+        Config.fromfile(ROOT / "configs" / folder / f"ssd_hadaptive_{arch}_coco.py")
+        for folder in ("", "detection")
+    )
+    assert short.to_dict() == long.to_dict()

@@ -15,7 +15,7 @@ from pathlib import Path
 # As a user would type them, from wherever he stands.
 ROOT = os.path.relpath(Path(__file__).resolve().parents[1])
 TOOLS = Path(ROOT, "tools")
-CONFIG = Path(ROOT, "configs/ssd_hadaptive_s_digits.py")
+CONFIG = Path(ROOT, "configs/detection/ssd_hadaptive_s_digits.py")
 DATA = Path("data/digits")
 WORK_DIR = Path("work_dirs/demo")
 TARGET = 0.5

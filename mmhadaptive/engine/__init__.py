@@ -1,5 +1,7 @@
 """Training and checkpoint files: importing this package registers hooks and safe file access."""
 
+import mmhadaptive.registry  # noqa: F401  the scope of the configs
+
 from .atomic_backend import AtomicLocalBackend
 from .bfloat16_optim_wrapper import BFloat16OptimWrapper
 from .hooks import (

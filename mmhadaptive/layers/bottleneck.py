@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..optional import needs
 from .adaptive_cross_hadamard import selected_for_width
 
 
@@ -51,7 +52,9 @@ class GhostExpansion(BaseModule):
 
 
 def _squeeze_excitation(channels: int, ratio: int) -> nn.Module:
-    from torchvision.ops import SqueezeExcitation
+    install = "pip install torchvision, of the release that belongs to your torch"
+    with needs("torchvision", install, user="se_ratio"):
+        from torchvision.ops import SqueezeExcitation
 
     return SqueezeExcitation(channels, channels // ratio, scale_activation=nn.Hardsigmoid)
 

@@ -23,18 +23,32 @@ def load() -> frozenset[str]:
             stacklevel=2,
         )
         return frozenset()
-    torch.ops.load_library(cpu)
-    devices = {"cpu", "meta"}
+    libraries = {"cpu": cpu}
     # The CUDA library needs libtorch_cuda, which a CPU build of torch does not have.
     if torch.version.cuda is not None and cuda.exists():
-        torch.ops.load_library(cuda)
-        devices.add("cuda")
-    elif torch.cuda.is_available():
-        warnings.warn(
-            "mmhadaptive was installed without its CUDA operator; the slower PyTorch "
-            "implementation is used on the GPU. Reinstall with nvcc, or MMHADAPTIVE_CUDA=1.",
-            stacklevel=2,
-        )
+        libraries["cuda"] = cuda
+    devices: set[str] = set()
+    for device, library in libraries.items():
+        try:
+            torch.ops.load_library(library)
+        except OSError as error:
+            warnings.warn(
+                f"{library.name} does not load beside torch {torch.__version__}; the slower "
+                "PyTorch implementation is used in its place. It needs torch 2.10 or newer; if "
+                f"yours is, reinstall mmhadaptive beside it. ({error.__cause__ or error})",
+                stacklevel=2,
+            )
+            break  # The CUDA library has kernels for what the CPU library declares.
+        devices.add(device)
+    else:
+        if "cuda" not in devices and torch.cuda.is_available():
+            warnings.warn(
+                "mmhadaptive was installed without its CUDA operator; the slower PyTorch "
+                "implementation is used on the GPU. Reinstall with nvcc, or MMHADAPTIVE_CUDA=1.",
+                stacklevel=2,
+            )
+    if devices:
+        devices.add("meta")
     return frozenset(devices)
 
 

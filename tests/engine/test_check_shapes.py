@@ -35,43 +35,43 @@ def load(name, **model):
 
 WRONG = {
     "the neck has channels of another arch": (
-        "ssd_hadaptive_s_digits",
+        "detection/ssd_hadaptive_s_digits",
         dict(backbone=dict(arch="m")),
         "backbone HadaptiveNet gives 80, 128, 192 channels at strides 8, 16, 32, "
         "but model.neck SSDNeck takes 64, 96, 128 channels",
     ),
     "the head has channels of another arch": (
-        "ssd_hadaptive_s_digits",
+        "detection/ssd_hadaptive_s_digits",
         dict(backbone=dict(arch="m"), neck=dict(in_channels=NECK[:3], out_channels=NECK)),
         "backbone HadaptiveNet gives 80, 128, 192 channels at strides 8, 16, 32, neck SSDNeck "
         "makes of them 80, 128, 192, 128, 128 channels at strides 8, 16, 32, 64, 128, "
         "but model.bbox_head FocalSSDHead takes 64, 96, 128, 128, 128 channels",
     ),
     "the neck takes another number of maps": (
-        "detectors/retinanet_hadaptive_s_coco",
+        "detection/retinanet_hadaptive_s_coco",
         dict(backbone=dict(out_indices=(2, 3, 4))),
         "backbone HadaptiveNet gives 64, 96, 128 channels at strides 8, 16, 32, "
         "but model.neck FPN takes 32, 64, 96, 128 channels",
     ),
     "the anchors have other strides": (
-        "detectors/retinanet_hadaptive_s_coco",
+        "detection/retinanet_hadaptive_s_coco",
         dict(backbone=RESNET_INDICES[0], neck=RESNET_INDICES[1]),
         "at strides 2, 4, 8, 16, neck FPN makes of them 256, 256, 256, 256, 256 channels at "
         "strides 4, 8, 16, 32, 64, but the priors of model.bbox_head RetinaHead are for "
         "strides 8, 16, 32, 64, 128",
     ),
     "the points have other strides": (
-        "detectors/rtmdet_hadaptive_s_coco",
+        "detection/rtmdet_hadaptive_s_coco",
         dict(backbone=dict(out_indices=(1, 2, 3)), neck=dict(in_channels=[32, 64, 96])),
         "the priors of model.bbox_head RTMDetSepBNHead are for strides 8, 16, 32",
     ),
     "the proposals have other strides": (
-        "detectors/faster_rcnn_hadaptive_s_coco",
+        "detection/faster_rcnn_hadaptive_s_coco",
         dict(backbone=RESNET_INDICES[0], neck=RESNET_INDICES[1]),
         "the priors of model.rpn_head RPNHead are for strides 4, 8, 16, 32, 64",
     ),
     "the regions are cut at other strides": (
-        "detectors/faster_rcnn_hadaptive_s_coco",
+        "detection/faster_rcnn_hadaptive_s_coco",
         dict(roi_head=dict(bbox_roi_extractor=dict(featmap_strides=[8, 16, 32, 64]))),
         "backbone HadaptiveNet gives 32, 64, 96, 128 channels at strides 4, 8, 16, 32, neck FPN "
         "makes of them 256, 256, 256, 256, 256 channels at strides 4, 8, 16, 32, 64, but "
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_named(name, change, message):
 
 
 def test_before_the_run_by_our_scripts_and_by_those_of_mmdet(tmp_path):
-    cfg = load("ssd_hadaptive_s_digits", backbone=dict(arch="m"))
+    cfg = load("detection/ssd_hadaptive_s_digits", backbone=dict(arch="m"))
     cfg.update(work_dir=str(tmp_path), launcher="none", log_level="ERROR")
     runner = Runner.from_cfg(cfg)
     with pytest.raises(ValueError, match=r"but model\.neck SSDNeck takes"):
@@ -104,7 +104,7 @@ def test_before_the_run_by_our_scripts_and_by_those_of_mmdet(tmp_path):
 
 
 def test_the_model_is_left_as_it_was():
-    cfg = load("ssd_hadaptive_s_digits")
+    cfg = load("detection/ssd_hadaptive_s_digits")
     model = build(cfg).train()
     model.neck.eval()
     state = {name: value.clone() for name, value in model.state_dict().items()}

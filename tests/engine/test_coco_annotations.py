@@ -104,7 +104,7 @@ def test_sound_sets_pass(check):
 
 
 def test_real_sets_pass(shared_data):
-    cfg = Config.fromfile(ROOT / "configs" / "ssd_hadaptive_s_bccd.py")
+    cfg = Config.fromfile(ROOT / "configs" / "detection" / "ssd_hadaptive_s_bccd.py")
     for split in ("train", "val", "test"):
         cfg[f"{split}_dataloader"].dataset.data_root = str(shared_data / "bccd")
         cfg[f"{split}_evaluator"] = dict(

@@ -70,7 +70,7 @@ def test_missing_data_say_where_they_come_from(name, address, tmp_path, monkeypa
 
 
 def test_a_set_of_ones_own_has_nobodys_address(tmp_path):
-    cfg = Config.fromfile(ROOT / "configs" / "ssd_hadaptive_s_bccd.py")
+    cfg = Config.fromfile(ROOT / "configs" / "detection" / "ssd_hadaptive_s_bccd.py")
     cfg.train_dataloader.dataset.data_root = f"{tmp_path}/"
     with pytest.raises(FileNotFoundError, match=rf"{tmp_path}/train\.json") as error:
         check_data_files(cfg, ("train",))

@@ -74,6 +74,29 @@ def test_works_without_the_library_with_one_warning(tmp_path):
     assert "installed without its compiled operator" in done.stderr
 
 
+# A CUDA build of torch, as far as loading asks.
+WITH_CUDA = 'import torch\ntorch.version.cuda = "13.0"\n' + SCRIPT
+
+
+@pytest.mark.skipif("cpu" not in DEVICES, reason="the operator is not compiled")
+@pytest.mark.parametrize(
+    ("broken", "devices"),
+    [("libmmhadaptive_cpu.so", []), ("libmmhadaptive_cuda.so", ["cpu", "meta"])],
+)
+def test_a_library_that_does_not_load_is_replaced_with_one_warning(tmp_path, broken, devices):
+    """What a torch that is older than the library lacks, the loader reports like a broken file."""
+    folder = tmp_path / "mmhadaptive" / "ops"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("*_cuda.so"))
+    (tmp_path / "mmhadaptive" / "__init__.py").touch()
+    (folder / "libmmhadaptive_cuda.so").touch()
+    (folder / broken).write_text("not a library")
+    done = run(WITH_CUDA, tmp_path)
+    assert done.stdout == f"{devices}\n"
+    assert done.stderr.count("UserWarning") == 1
+    for words in (f"{broken} does not load beside torch {torch.__version__}", "reinstall"):
+        assert words in done.stderr
+
+
 def test_needs_torch_alone():
     script = "import sys, mmhadaptive.ops; print(*sys.modules)"
     modules = run(script).stdout.split()

@@ -39,7 +39,7 @@ def test_commands_from_any_folder(start, tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "run", run)
     runpy.run_path(str(demo), run_name="__main__")
     root = Path(os.path.relpath(tmp_path, here))
-    config = str(root / "configs" / "ssd_hadaptive_s_digits.py")
+    config = str(root / "configs" / "detection" / "ssd_hadaptive_s_digits.py")
     checkpoint = "work_dirs/demo/epoch_18.pth"
     assert [command[0] for command in commands] == [
         str(root / "tools" / f"{name}.py") for name in ("make_digits", "train", "test", "infer")

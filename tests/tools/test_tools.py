@@ -224,7 +224,7 @@ def test_infer_names_what_is_wrong(trained, run_tool, tmp_path, digits, digits_c
     cases = {
         (tmp_path / "broken.png", digits_config): "broken.png does not decode",
         (tmp_path / "missing.png", digits_config): "no image or folder at",
-        (digits / "val", "configs/ssd_hadaptive_s_coco.py"): "another network",
+        (digits / "val", "configs/detection/ssd_hadaptive_s_coco.py"): "another network",
     }
     for (image, config), message in cases.items():
         result = run_tool(

@@ -1,10 +1,10 @@
 # The embedded demo (`make demo`), for two CPU cores. The default boxes are small for their maps, so
 # that the digits fall to the deeper ones, which can tell them apart.
 _base_ = [
-    "_base_/models/ssd_hadaptive_s.py",
-    "_base_/datasets/digits_128.py",
-    "_base_/schedules/sgd_18e.py",
-    "_base_/default_runtime.py",
+    "../_base_/models/ssd_hadaptive_s.py",
+    "../_base_/datasets/digits_128.py",
+    "../_base_/schedules/sgd_18e.py",
+    "../_base_/default_runtime.py",
 ]
 model = dict(
     bbox_head=dict(

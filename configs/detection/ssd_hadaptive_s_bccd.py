@@ -1,9 +1,9 @@
 # The demo's recipe on real images, for longer, since there are few of them.
 _base_ = [
-    "_base_/models/ssd_hadaptive_s.py",
-    "_base_/datasets/bccd_320.py",
-    "_base_/schedules/sgd_18e.py",
-    "_base_/default_runtime.py",
+    "../_base_/models/ssd_hadaptive_s.py",
+    "../_base_/datasets/bccd_320.py",
+    "../_base_/schedules/sgd_18e.py",
+    "../_base_/default_runtime.py",
 ]
 model = dict(bbox_head=dict(num_classes=3))
 train_cfg = dict(max_epochs=36, val_interval=6)

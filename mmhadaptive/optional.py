@@ -1,0 +1,31 @@
+"""Packages that only a part of this one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MMPRETRAIN = (
+    "mmpretrain",
+    "pip install onedl-mmpretrain, or mmpretrain beside the original mmengine",
+)
+
+
+@contextmanager
+def needs(package: str, install: str, user: str) -> Iterator[None]:
+    """Around an import: say what to install where it fails.
+
+    Args:
+        package: The package that is imported.
+        install: The command that installs it.
+        user: What needs it.
+
+    Raises:
+        ImportError: The package is missing or, as a torchvision for another torch, does not import.
+    """
+    try:
+        yield
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(
+            f"{user} needs {package}, which cannot be imported ({error}). Install it: {install}"
+        ) from error

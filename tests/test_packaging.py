@@ -1,0 +1,173 @@
+"""What the source distribution and the wheel hold."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.infer import BaseInferencer
+
+import mmhadaptive.engine  # noqa: F401  makes the name known
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def tracked(*folders):
+    """The files of the repository, below some folders."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *folders]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return set(done.stdout.splitlines())
+
+
+def build(kind, folder):
+    """Call the build backend in a folder, without a compiler."""
+    script = f"import setuptools.build_meta as backend; backend.build_{kind}('dist')"
+    subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env=os.environ | {"CXX": "no-compiler", "PYTHONPATH": ""},
+        check=True,
+        capture_output=True,
+    )
+    (archive,) = (folder / "dist").iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """The unpacked source distribution of this checkout, in which libraries were compiled."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in tracked():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    (copy / "mmhadaptive" / "ops" / "libmmhadaptive_cpu.so").touch()
+    target = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(build("sdist", copy)) as archive:
+        assert not [member.name for member in archive if member.islnk() or member.issym()]
+        archive.extractall(target, filter="data")
+    (root,) = target.iterdir()
+    return root
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist):
+    """The unpacked wheel that is built from the source distribution."""
+    target = sdist.parent / "site"
+    with zipfile.ZipFile(build("wheel", sdist)) as archive:
+        archive.extractall(target)
+    return target
+
+
+def files(folder, *parts):
+    return {
+        str(path.relative_to(folder))
+        for part in parts
+        for path in (folder / part).rglob("*")
+        if path.is_file()
+    }
+
+
+def test_the_source_distribution_holds_what_is_built_and_run(sdist):
+    folders = ("csrc", "configs", "tools", "requirements")
+    assert files(sdist, *folders) == tracked(*folders)
+    links = {f"mmhadaptive/.mim/{name}" for name in ("configs", "tools")}
+    assert tracked("mmhadaptive") - links <= files(sdist, "mmhadaptive")
+    top = {"setup.py", "pyproject.toml", "README.md", "LICENSE", "model-index.yml"}
+    assert top <= {path.name for path in sdist.iterdir()}
+    assert not list(sdist.rglob("*.so"))
+    assert not {"docs", "tests", ".ci"} & {path.name for path in sdist.iterdir()}
+
+
+def test_the_wheel_holds_configs_and_tools_beside_the_package(wheel):
+    package = files(wheel, "mmhadaptive")
+    for folder in ("configs", "tools"):
+        assert {f"mmhadaptive/.mim/{name}" for name in tracked(folder)} <= package
+    modules = {name for name in tracked("mmhadaptive") if name.endswith(".py")}
+    assert modules == {n for n in package if n.endswith(".py") and "/.mim/" not in n}
+    assert not [path for path in wheel.rglob("*") if path.is_symlink() or path.suffix == ".so"]
+    assert {path.name.partition("-")[0] for path in wheel.iterdir()} == {"mmhadaptive"}
+
+
+BY_NAME = """
+import sys
+import mmpretrain
+import numpy as np
+import torch
+from mmdet.apis import DetInferencer, init_detector
+from mmengine.config import Config
+from mmengine.infer import BaseInferencer
+
+import mmhadaptive.engine  # noqa: F401  makes the name known
+import mmhadaptive.engine
+import mmhadaptive.mmpretrain
+
+folder, package = sys.argv[1:]
+assert mmhadaptive.__path__ == [package], mmhadaptive.__path__
+
+image = np.random.randint(255, size=(64, 48, 3), dtype=np.uint8)
+classifier = mmpretrain.get_model(f"{folder}/classifier.py")
+assert classifier.head.num_classes == 7
+assert "hadaptive_s_cifar100" in mmpretrain.list_models("hadaptive")
+classifier = mmpretrain.get_model("hadaptive_s_cifar100")
+assert "pred_class" in mmpretrain.inference_model(classifier, image)
+
+cfg = Config.fromfile(f"{folder}/detector.py")
+detector = init_detector(cfg, device="cpu")
+assert detector.test_cfg.max_per_img == 7 and cfg.train_dataloader.batch_size == 64
+assert "ssd_hadaptive_l_coco" in BaseInferencer.list_models("mmhadaptive")
+torch.save(dict(state_dict=detector.state_dict()), f"{folder}/detector.pth")
+inferencer = DetInferencer("ssd_hadaptive_s_coco", f"{folder}/detector.pth", "cpu", "mmhadaptive")
+for key, value in detector.state_dict().items():
+    assert torch.equal(inferencer.model.state_dict()[key], value), key
+assert len(inferencer(image)["predictions"]) == 1
+"""
+
+
+@pytest.fixture
+def own_configs(tmp_path):
+    """A folder with two configs that inherit from the package's."""
+    (tmp_path / "detector.py").write_text(
+        "_base_ = 'mmhadaptive::detection/ssd_hadaptive_s_coco.py'\n"
+        "model = dict(test_cfg=dict(max_per_img=7))\n"
+    )
+    (tmp_path / "classifier.py").write_text(
+        "_base_ = 'mmhadaptive::classification/hadaptive_s_cifar100.py'\n"
+        "model = dict(head=dict(num_classes=7))\n"
+    )
+    return tmp_path
+
+
+def test_configs_and_models_of_the_wheel_by_name(wheel, own_configs):
+    done = subprocess.run(
+        [sys.executable, "-c", BY_NAME, own_configs, wheel / "mmhadaptive"],
+        cwd=own_configs,
+        env=os.environ | {"PYTHONPATH": str(wheel)},
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stderr
+
+
+def test_configs_of_the_checkout_by_name(own_configs):
+    detector = Config.fromfile(own_configs / "detector.py")
+    assert detector.model.test_cfg.max_per_img == 7
+    assert detector.model.backbone.arch == "s"
+    classifier = Config.fromfile(own_configs / "classifier.py")
+    assert classifier.model.head.num_classes == 7
+    assert classifier.train_dataloader.dataset.type == "CIFAR100Files"
+
+
+def test_every_config_of_ours_has_its_name_in_the_model_index():
+    listed = {m["Name"]: m["Config"] for m in BaseInferencer._get_models_from_metafile(str(ROOT))}
+    patterns = ("detection/*.py", "classification/hadaptive_*.py")
+    configs = [path for pattern in patterns for path in ROOT.glob(f"configs/{pattern}")]
+    expected = {p.stem: str(p.relative_to(ROOT)) for p in configs if "in_memory" not in p.stem}
+    assert listed == expected
+    assert set(BaseInferencer.list_models("mmhadaptive")) == set(listed)
