@@ -76,9 +76,9 @@ class AdaptiveCrossHadamard(BaseModule):
         tau: Initial temperature, 0.01 to 4.
         tau_rate: Relative step of the temperature; 0 for a constant one.
         norm_cfg: Normalisation after the 1x1 convolution.
-        product_norm_cfg: Normalisation of the products: a registered :class:`DynamicNorm`
-            (``DySoft``, ``DySig``, ``DyAlge``), any layer that mmcv's ``build_norm_layer`` knows
-            (``BN``), or None.
+        product_norm_cfg: Normalisation of the products for mmcv's ``build_norm_layer``: a
+            :class:`DynamicNorm` (``DySoft``, ``DySig``, ``DyAlge``) or another layer (``BN``), by
+            name or as the class itself; or None.
         init_cfg: Initialization of the weights.
 
     Shapes:
@@ -122,16 +122,11 @@ class AdaptiveCrossHadamard(BaseModule):
             )
             self.temperature = AdaptiveTemperature(tau, tau_rate)
         self.selection = selection
-        self.product_norm = self._build_product_norm(product_norm_cfg, num_products(num_selected))
-
-    @staticmethod
-    def _build_product_norm(cfg: dict | None, num_features: int) -> nn.Module | None:
-        if cfg is None:
-            return None
-        layer_type = MODELS.get(cfg["type"])
-        if isinstance(layer_type, type) and issubclass(layer_type, DynamicNorm):
-            return MODELS.build(dict(cfg, num_features=num_features))
-        return build_norm_layer(cfg, num_features)[1]
+        self.product_norm = (
+            build_norm_layer(product_norm_cfg, num_products(num_selected))[1]
+            if product_norm_cfg
+            else None
+        )
 
     def select(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Choose channels of ``x`` (N, C, H, W): ``index`` and ``gate``, both (N, k), by rank."""

@@ -7,16 +7,20 @@ from typing import ClassVar
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 
-class DynamicNorm(nn.Module):
+class DynamicNorm(_InstanceNorm):
     """``y = weight * f(alpha * x) + bias`` with a bounded function ``f``.
 
-    It needs no statistics of the batch, so it behaves alike in training and inference.
+    It needs no statistics of the batch, so it behaves alike in training and inference. As one of
+    PyTorch's normalisations of single samples it is known as a normalisation everywhere: mmengine's
+    ``norm_decay_mult`` holds for its parameters, and mmcv's ``build_norm_layer`` builds it.
 
     Args:
         num_features: Number of channels.
         alpha: Initial value of the scalar that scales the input.
+        eps: Not used, since nothing is divided by; ``build_norm_layer`` gives it to every layer.
 
     Shapes:
         ``(N, num_features, H, W)`` in and out; ``alpha`` has shape ``(1,)``, ``weight`` (initially
@@ -25,13 +29,12 @@ class DynamicNorm(nn.Module):
 
     #: The name of ``f`` in :func:`mmhadaptive.ops.cross_hadamard`, which fuses it.
     function: ClassVar[str]
+    #: What mmcv calls the layer where a module has one beside a convolution.
+    _abbr_: ClassVar[str] = "dy"
 
-    def __init__(self, num_features: int, alpha: float = 0.5) -> None:
-        super().__init__()
-        self.num_features = num_features
+    def __init__(self, num_features: int, alpha: float = 0.5, eps: float = 1e-5) -> None:
+        super().__init__(num_features, eps, affine=True)
         self.alpha = nn.Parameter(torch.full((1,), float(alpha)))
-        self.weight = nn.Parameter(torch.ones(num_features))
-        self.bias = nn.Parameter(torch.zeros(num_features))
 
     def bounded(self, x: Tensor) -> Tensor:
         """The function ``f``, element by element."""

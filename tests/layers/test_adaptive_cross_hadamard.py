@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.logging import MMLogger
 
-from mmhadaptive.layers import AdaptiveCrossHadamard, adapt_temperature, gumbel_top_k
+from mmhadaptive.layers import AdaptiveCrossHadamard, DySoft, adapt_temperature, gumbel_top_k
 from mmhadaptive.layers.adaptive_cross_hadamard import _say_that_tau_stays
 
 names = itertools.count()
@@ -185,6 +185,17 @@ def test_batch_norm_of_products_leaves_the_input_alone():
     y = layer(x)
     assert torch.equal(y[:, :6], x)
     torch.testing.assert_close(y[:, 6:].mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("norm", [DySoft, torch.nn.BatchNorm2d])
+def test_product_norm_as_a_class(norm):
+    layer = AdaptiveCrossHadamard(6, 3, product_norm_cfg=dict(type=norm))
+    assert type(layer.product_norm) is norm
+    assert layer.product_norm.num_features == 3
+    assert layer(torch.randn(2, 6, 4, 4)).shape == (2, 9, 4, 4)
+    frozen = dict(type=norm, requires_grad=False)
+    layer = AdaptiveCrossHadamard(6, 3, product_norm_cfg=frozen)
+    assert not any(parameter.requires_grad for parameter in layer.product_norm.parameters())
 
 
 @pytest.mark.parametrize("selected", [1, 0, 9])

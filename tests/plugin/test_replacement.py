@@ -8,12 +8,21 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from mmcv.cnn.bricks.transformer import FFN
+from mmdet.registry import MODELS as DET_MODELS
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmhadaptive.layers import ACHBottleneck, AdaptiveCrossHadamard, adaptive_layers
+from mmhadaptive.layers import (
+    ACHBottleneck,
+    ACHFeedForward,
+    AdaptiveCrossHadamard,
+    adaptive_layers,
+)
 from mmhadaptive.models import replace_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +92,179 @@ def test_widths_and_stride_are_kept(layer, widths, stride):
     assert ((block.in_channels, block.out_channels), block.stride) == (widths, stride)
     assert [y.shape for y in model(torch.zeros(2, 3, 96, 64))] == shapes
     assert report.macs is None
+
+
+class Plain(nn.Module):
+    """A bottleneck as wide as the one that it replaces, so that every weight of a role fits."""
+
+    def __init__(self, in_channels, out_channels, hidden_channels, kernel_size=3, stride=1):
+        super().__init__()
+        self.expand = nn.Conv2d(in_channels, hidden_channels, 1)
+        self.depthwise = nn.Conv2d(
+            hidden_channels,
+            hidden_channels,
+            kernel_size,
+            stride,
+            kernel_size // 2,
+            groups=hidden_channels,
+        )
+        self.depthwise_norm = nn.BatchNorm2d(hidden_channels)
+        self.project = nn.Conv2d(hidden_channels, out_channels, 1)
+        self.project_norm = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x):
+        y = self.depthwise_norm(self.depthwise(self.expand(x)))
+        return self.project_norm(self.project(y))
+
+
+PLAIN = dict(type=Plain)
+RESNET = dict(depth=50, base_channels=8, stem_channels=8)
+
+
+def randomise(model):
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point():
+            nn.init.uniform_(tensor, 0.5, 1)
+
+
+@pytest.mark.parametrize("size", [32, 96])
+@pytest.mark.parametrize(
+    ("network", "target", "hidden", "sources"),
+    [
+        # The shortcut, registered last and run last, is as dense as the projection.
+        (
+            dict(RESNET, _scope_="mmdet", type="ResNet"),
+            "layer3.0",
+            32,
+            dict(project="conv3", project_norm="bn3"),
+        ),
+        (
+            dict(RESNET, _scope_="mmpretrain", type="ResNet"),
+            "layer4.0",
+            64,
+            dict(project="conv3", project_norm="bn3"),
+        ),
+        # The gate stands behind the projection.
+        (
+            dict(RESNET, _scope_="mmpretrain", type="SEResNet"),
+            "layer2.1",
+            16,
+            dict(project="conv3", project_norm="bn3"),
+        ),
+        (
+            dict(_scope_="mmpretrain", type="MobileNetV2", widen_factor=0.25),
+            "layer4.0",
+            48,
+            {
+                "depthwise": "conv.1.conv",
+                "depthwise_norm": "conv.1.bn",
+                "project": "conv.2.conv",
+                "project_norm": "conv.2.bn",
+            },
+        ),
+        # A gate between the two.
+        (
+            dict(_scope_="mmpretrain", type="MobileNetV3", arch="small"),
+            "layer9",
+            288,
+            {
+                "depthwise": "depthwise_conv.conv",
+                "depthwise_norm": "depthwise_conv.bn",
+                "project": "linear_conv.conv",
+                "project_norm": "linear_conv.bn",
+            },
+        ),
+    ],
+    ids=["mmdet-resnet", "mmpretrain-resnet", "seresnet", "mobilenetv2", "mobilenetv3"],
+)
+def test_roles_come_from_the_way_of_the_data(network, target, hidden, sources, size):
+    model = MODELS.build(network)
+    randomise(model)
+    old = model.get_submodule(target).state_dict()
+    x = torch.zeros(1, 3, size, size)
+    (block,) = replace_blocks(model, [dict(target=target, with_=PLAIN)], (x,), False).blocks
+    new = model.get_submodule(target)
+    assert new.project.in_channels == hidden
+    kept = {name.rpartition(".")[0] for name in block.transferred}
+    assert kept == set(sources)
+    for role, source in sources.items():
+        for key in ("weight", "running_mean"):
+            if f"{source}.{key}" in old:
+                assert torch.equal(new.state_dict()[f"{role}.{key}"], old[f"{source}.{key}"])
+
+
+def test_a_feed_forward_keeps_its_projection():
+    model = nn.Sequential(FFN(6, 21, num_fcs=2, act_cfg=dict(type="GELU")))
+    project = model[0].layers[1]
+    with_ = dict(type="ACHFeedForward")  # 6 + 6 * 5 / 2 = 21 channels
+    replace_blocks(model, [dict(target="0", with_=with_)], (torch.zeros(1, 9, 6),), False)
+    assert isinstance(model[0], ACHFeedForward)
+    assert torch.equal(model[0].project.weight, project.weight)
+    assert torch.equal(model[0].project.bias, project.bias)
+
+
+@pytest.mark.parametrize("library", ["mmpretrain", "timm"])
+def test_linear_layers_and_pointwise_convolutions_are_the_same(library):
+    if library == "timm":
+        convnext = pytest.importorskip("timm.models.convnext")
+        old = convnext.ConvNeXtBlock(12)
+        project = old.mlp.fc2
+    else:
+        from mmpretrain.models.backbones.convnext import ConvNeXtBlock
+
+        old = ConvNeXtBlock(12)
+        project = old.pointwise_conv2
+    model = nn.Sequential(old)
+    entry = dict(target="0", with_=dict(ACH, norm_cfg=None))  # 12 + 9 * 8 / 2 = 48 channels
+    (block,) = replace_blocks(model, [entry], (torch.zeros(1, 12, 8, 8),)).blocks
+    assert block.transferred == ("project.conv.bias", "project.conv.weight")
+    assert model[0].depthwise.conv.kernel_size == (7, 7)
+    assert torch.equal(model[0].project.conv.weight[:, :, 0, 0], project.weight)
+    assert torch.equal(model[0].project.conv.bias, project.bias)
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_the_stride_does_not_depend_on_the_size_of_the_pass(size):
+    """The last halving leaves 1x1 of 1x1, 1x1 of 2x2 and 2x2 of 4x4."""
+    model = mobilenet()
+    model.eval()
+    image = torch.zeros(1, 3, 96, 64)
+    shapes = [y.shape for y in model(image)]
+    entries = [dict(target=f"layer{i}", with_=dict(ACH, kernel_size=3)) for i in (9, 10)]
+    report = replace_blocks(model, entries, (torch.zeros(1, 3, size, size),), count_macs=False)
+    assert [block.stride for block in report.blocks] == [2, 1]
+    assert [y.shape for y in model(image)] == shapes
+
+
+def test_a_block_that_rounds_down():
+    model = nn.Sequential(nn.Conv2d(4, 8, 2, stride=2))
+    # Of 7 pixels it makes 3, as a stride of 3 does that rounds up.
+    with pytest.raises(ValueError, match=r"turns \(1, 4, 7, 7\) into \(1, 8, 4, 4\), not"):
+        replace_blocks(model, [dict(target="0", with_=PLAIN)], (torch.zeros(1, 4, 7, 7),))
+    report = replace_blocks(model, [dict(target="0", with_=PLAIN)], (torch.zeros(1, 4, 6, 6),))
+    assert report.blocks[0].stride == 2
+
+
+class OnePixel(nn.Module):
+    """A block that takes nothing but a map of 1x1."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 8)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1))[:, :, None, None]
+
+
+def test_a_stride_that_does_not_show_is_refused():
+    model = nn.Sequential(OnePixel())
+    with pytest.raises(ValueError, match=r"0 \(OnePixel\) turns .* does not tell its stride"):
+        replace_blocks(model, [dict(target="0", with_=ACH)], (torch.zeros(1, 4, 1, 1),))
+    # A block that keeps the size does not fit where only the old one's stride is hidden.
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, stride=2, padding=1))
+    entry = dict(target="0", with_=dict(type="ACHPlugin", num_selected=4))
+    with pytest.raises(ValueError, match=r"stride 2.*cannot become ACHPlugin"):
+        replace_blocks(model, [entry], (torch.zeros(1, 4, 1, 1),))
 
 
 def test_matching_weights_are_kept():
@@ -235,20 +417,64 @@ def test_errors_leave_the_model_alone(entry, error, message):
     assert model.training
 
 
-def test_a_network_that_needs_the_old_block_gets_it_back():
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.block = nn.Conv2d(3, 8, 1)
+class Brittle(nn.Module):
+    """Two blocks, of which the second is hard to replace; every pass moves two buffers."""
 
-        def forward(self, x):
-            return self.block(x) * self.block.weight.mean()
+    def __init__(self, refuses=False):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 1)
+        self.norm = nn.BatchNorm2d(8).eval()
+        self.second = nn.Conv2d(8, 8, 1)
+        self.register_buffer("passes", torch.zeros(()))
+        self.register_buffer("added", torch.zeros(()))
+        self.refuses = refuses
 
-    model = Net()
-    block = model.block
-    with pytest.raises(AttributeError, match="weight"):
-        replace_blocks(model, [dict(target="block", with_=dict(ACH, num_selected=2))])
-    assert model.block is block
+    def __setattr__(self, name, value):
+        if name == "second" and getattr(self, "refuses", False) and value is not self.second:
+            raise RuntimeError("no other second block")
+        super().__setattr__(name, value)
+
+    def forward(self, x):
+        self.passes += 1
+        self.added = self.added + 1
+        return self.second(self.norm(self.first(x))) * self.second.weight.mean()
+
+
+class Untransferable(nn.Conv2d):
+    def __init__(self, in_channels, out_channels):
+        super().__init__(in_channels, out_channels, 1)
+
+    def state_dict(self, *args, **kwargs):
+        raise RuntimeError("no weights for you")
+
+
+@pytest.mark.parametrize(
+    ("refuses", "with_", "error", "message"),
+    [
+        (False, dict(type=nn.Identity, foo=1), AttributeError, "weight"),  # found by the count
+        (False, dict(ACH, num_selected=1), ValueError, "num_selected"),
+        (False, dict(type=Untransferable), RuntimeError, "no weights for you"),
+        (True, dict(type=nn.Conv2d, kernel_size=1), RuntimeError, "no other second block"),
+    ],
+    ids=["count", "build", "transfer", "swap"],
+)
+def test_a_failure_at_the_second_block_leaves_everything(refuses, with_, error, message):
+    model = Brittle(refuses)
+    modules = dict(model.named_modules())
+    modes = {name: module.training for name, module in modules.items()}
+    state = copy.deepcopy(model.state_dict())
+    entries = [
+        dict(target="first", with_=dict(type=nn.Conv2d, kernel_size=1)),
+        dict(target="second", with_=with_),
+    ]
+    with pytest.raises(error, match=message):
+        replace_blocks(model, entries, (torch.zeros(1, 3, 8, 8),))
+    assert dict(model.named_modules()) == modules
+    assert {name: module.training for name, module in modules.items()} == modes
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in modules.values())
+    assert state.keys() == model.state_dict().keys()
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, state[key]), key
 
 
 def test_overlapping_and_unused_targets():
@@ -258,6 +484,47 @@ def test_overlapping_and_unused_targets():
     model.forward = lambda x: model["used"](x)
     with pytest.raises(ValueError, match=r"spare .*in a pass of the model"):
         replace_blocks(model, [dict(target="spare", with_=ACH)])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", "retinanet/retinanet_r50_fpn_1x_coco.py"],
+)
+def test_a_whole_detector(name):
+    cfg = get_config(f"mmdet::{name}").model
+    cfg.backbone.update(RESNET, depth=18, init_cfg=None)
+    cfg.neck.update(in_channels=[8, 16, 32, 64], out_channels=8)
+    head = cfg.get("rpn_head") or cfg.bbox_head
+    head.update(in_channels=8, feat_channels=8)
+    if "roi_head" in cfg:
+        cfg.roi_head.bbox_roi_extractor.out_channels = 8
+        cfg.roi_head.bbox_head.update(in_channels=8, fc_out_channels=8)
+    with_ = dict(ACH, num_selected=4)
+    replace = [
+        dict(target=target, with_=with_) for target in ("backbone.layer3.0", "neck.fpn_convs.1")
+    ]
+    wrapped = dict(type="ReplaceBlocks", model=cfg, replace=replace, input_size=64, report=False)
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        model = DET_MODELS.build(wrapped)
+    assert type(model).__name__ == cfg.type
+    assert type(model.backbone.layer3[0]) is type(model.neck.fpn_convs[1]) is ACHBottleneck
+
+    image = torch.zeros(1, 3, 64, 64)
+    report = replace_blocks(model, [dict(target="backbone.layer4.0", with_=with_)], (image,))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    if hasattr(model, "roi_head"):
+        # The head takes proposals and their image's size besides the image.
+        assert report.macs is None
+        assert "MACs are not counted: FasterRCNN does not run on these inputs" in str(report)
+        with pytest.raises(ValueError, match=r"roi_head\.bbox_head .*does not run to its end"):
+            replace_blocks(model, [dict(target="roi_head.bbox_head", with_=with_)], (image,))
+    else:
+        assert report.macs[1] > report.blocks[0].macs[1] > 0
+    shape = dict(img_shape=(64, 64), ori_shape=(64, 64), scale_factor=(1.0, 1.0))
+    model.eval()
+    with torch.no_grad():
+        (result,) = model(image, [DetDataSample(metainfo=shape)], mode="predict")
+    assert "pred_instances" in result
 
 
 def test_the_documented_accuracies_are_those_of_the_record():

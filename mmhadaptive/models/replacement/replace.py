@@ -1,21 +1,24 @@
-"""Replace named blocks of a network, such as its last bottlenecks by cross-Hadamard ones."""
+"""Swap blocks of a network for others that are built for their places."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 from mmengine.analysis import parameter_count
 from mmengine.logging import print_log
 from mmengine.registry import MODELS
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch import nn
 
 import mmhadaptive.layers  # noqa: F401  registers the blocks
 from mmhadaptive.engine.complexity import mac_analyzer
+
+from .roles import hidden_channels, roles, transfer
+from .tracing import Observed, observe, trace
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,15 @@ class Replacement:
 
 @dataclass(frozen=True)
 class ReplacementReport:
-    """What :func:`replace_blocks` changed; pairs are before and after."""
+    """What :func:`replace_blocks` changed; pairs are before and after.
+
+    ``uncounted`` says why MACs that were asked for are None.
+    """
 
     blocks: tuple[Replacement, ...]
     parameters: tuple[int, int]
     macs: tuple[int, int] | None
+    uncounted: str | None = None
 
     def __str__(self) -> str:
         lines = []
@@ -53,22 +60,13 @@ class ReplacementReport:
         lines.append(
             f"in all {_change('parameters', self.parameters)}{_change(', MACs', self.macs)}"
         )
+        if self.uncounted:
+            lines.append(f"MACs are not counted: {self.uncounted}")
         return "\n".join(lines)
 
 
 def _change(name: str, pair: tuple[int, int] | None) -> str:
     return f"{name} {pair[0]:,} -> {pair[1]:,}" if pair else ""
-
-
-@dataclass(frozen=True)
-class _Observed:
-    """What one pass shows of a block."""
-
-    input: Tensor
-    output: Tensor
-    in_channels: int
-    out_channels: int
-    stride: int
 
 
 def find_target(model: nn.Module, target: str) -> nn.Module:
@@ -103,27 +101,32 @@ def replace_blocks(
 
     >>> replace_blocks(model, [dict(target='layer11', with_=dict(type='ACHBottleneck'))])
 
-    One pass over ``inputs`` shows the widths and the stride of every target. The new block is
-    built by ``MODELS`` from ``with_`` and, where its constructor has such arguments and ``with_``
-    does not set them, ``in_channels``, ``out_channels``, ``embed_dims``, ``stride``,
-    ``kernel_size`` (that of the old depthwise convolution) and ``hidden_channels`` (its width, or
-    the widest layer of a feed-forward). Of the old weights those are kept whose role (depthwise
-    convolution, last projection, their normalisations) and shape are the same.
+    A pass over ``inputs``, which ends with the last target, shows the widths and the stride of
+    every target. The new block is built by ``MODELS`` from ``with_`` and, where its constructor
+    has such arguments and ``with_`` does not set them, ``in_channels``, ``out_channels``,
+    ``embed_dims``, ``stride``, ``kernel_size`` (that of the old depthwise convolution) and
+    ``hidden_channels`` (its width, or the widest layer of a feed-forward). Of the old weights
+    those are kept whose role on the longest way through the block (depthwise convolution, last
+    projection, their batch normalisations) and shape are the same; a linear layer is a 1x1
+    convolution.
 
     Args:
         model: Any network; on any device, in any mode.
         replace: Dicts of ``target``, a name of ``model.named_modules()``, and ``with_``, the
             config of the new block.
         inputs: Arguments of one pass; an image of 224 x 224 without it.
-        count_macs: Whether to count MACs, which takes two traced passes.
+        count_macs: Whether to count MACs, which takes two traced passes. Where the network does
+            not run on ``inputs`` alone, as a two-stage detector, the report says so instead.
 
     Returns:
         What changed; ``print`` it.
 
     Raises:
         KeyError: A target does not exist; the message lists the names that do.
-        ValueError: A target is named twice or lies in another one, is not reached by the pass, or
-            the new block cannot have its widths. The model is then as it was.
+        ValueError: A target is named twice or lies in another one, is not reached by the pass,
+            does not show its stride, or the new block cannot have its widths.
+
+    Whatever is raised, the model is then as it was.
     """
     targets = [_check_entry(entry) for entry in replace]
     for i, target in enumerate(targets):
@@ -131,32 +134,37 @@ def replace_blocks(
             if f"{target}.".startswith(f"{other}.") or f"{other}.".startswith(f"{target}."):
                 raise ValueError(f"targets {target!r} and {other!r} overlap")
     old = {target: find_target(model, target) for target in targets}
+    modes = {target: block.training for target, block in old.items()}
     parameter = next(model.parameters(), torch.zeros(()))
     if inputs is None:
         inputs = (torch.zeros(1, 3, 224, 224, device=parameter.device, dtype=parameter.dtype),)
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        observed = _observe(model, old, inputs)
-        new = {}
+    with _evaluating(model):
+        observed = observe(model, old, inputs)
+        new, kept = {}, {}
         for entry, target in zip(replace, targets, strict=True):
-            new[target] = _build(target, entry["with_"], old[target], observed[target])
-        before = _count(model, inputs, old, count_macs)
-        transferred = {}
-        for target in targets:
-            transferred[target] = _transfer(old[target], new[target])
-            _set(model, target, new[target])
-        try:
-            after = _count(model, inputs, new, count_macs)
-        except Exception:
+            new[target], path = _build(target, entry["with_"], old[target], observed[target])
+            names = {module: name for name, module in new[target].named_modules()}
+            copied = transfer(observed[target].path, path)
+            kept[target] = tuple(sorted(f"{names[layer]}.{key}" for layer, key in copied))
+        parameters = _count_parameters(model, old)
+        macs, uncounted = None, None
+        if count_macs:
+            try:
+                macs = _count_macs(model, inputs, old)
+            except Exception as error:
+                uncounted = (
+                    f"{type(model).__name__} does not run on these inputs alone "
+                    f"({type(error).__name__}: {error})"
+                )
+        with ExitStack() as undo:
             for target in targets:
-                _set(model, target, old[target])
-            raise
-    finally:
-        for module, mode in training.items():
-            module.training = mode
-    for target in targets:
-        new[target].train(old[target].training)
+                model.set_submodule(target, new[target])
+                undo.callback(model.set_submodule, target, old[target])
+            macs = macs and _pairs(macs, _count_macs(model, inputs, new))
+            parameters = _pairs(parameters, _count_parameters(model, new))
+            for target in targets:
+                new[target].train(modes[target])
+            undo.pop_all()
     return ReplacementReport(
         tuple(
             Replacement(
@@ -166,14 +174,15 @@ def replace_blocks(
                 observed[target].in_channels,
                 observed[target].out_channels,
                 observed[target].stride,
-                (before["parameters"][target], after["parameters"][target]),
-                (before["macs"][target], after["macs"][target]) if count_macs else None,
-                tuple(transferred[target]),
+                parameters[target],
+                macs and macs[target],
+                kept[target],
             )
             for target in targets
         ),
-        (before["parameters"][""], after["parameters"][""]),
-        (before["macs"][""], after["macs"][""]) if count_macs else None,
+        parameters[""],
+        macs and macs[""],
+        uncounted,
     )
 
 
@@ -228,62 +237,52 @@ def _check_entry(entry: dict) -> str:
     return entry["target"]
 
 
-def _observe(model: nn.Module, blocks: dict[str, nn.Module], inputs: tuple) -> dict:
-    """Run ``model`` once and see the widths and strides of ``blocks``."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
-    handles = []
-    for target, block in blocks.items():
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards modes, buffers and hooks are as before, whatever happened.
 
-        def record(module, args, kwargs, output, target=target):
-            x = args[0] if args else next(iter(kwargs.values()), None)
-            if isinstance(x, Tensor) and isinstance(output, Tensor):
-                seen.setdefault(target, (x, output))
-
-        handles.append(block.register_forward_hook(record, with_kwargs=True))
+    mmengine's counter leaves its hooks where the pass that it traces fails.
+    """
+    modules = list(model.modules())
+    modes = [module.training for module in modules]
+    hooks = [
+        (hooks, set(hooks))
+        for module in modules
+        for hooks in (module._forward_pre_hooks, module._forward_hooks)
+    ]
+    buffers = [
+        (module, name, buffer.clone())
+        for module in modules
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
     try:
-        with torch.no_grad():
-            model(*inputs)
+        model.eval()
+        yield
     finally:
-        for handle in handles:
-            handle.remove()
-    for target in blocks:
-        if target not in seen:
-            raise ValueError(
-                f"{target} ({type(blocks[target]).__name__}) does not turn one tensor into one "
-                "tensor in a pass of the model, so it cannot be replaced"
-            )
-    return {target: _measure(target, *pair) for target, pair in seen.items()}
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+        for there, before in hooks:
+            for handle in there.keys() - before:
+                del there[handle]
+        for module, name, before in buffers:
+            # One that grew, such as a table of positions, may stay.
+            now = getattr(module, name)
+            if now.shape == before.shape and not torch.equal(now, before):
+                now.copy_(before)
 
 
-def _measure(target: str, x: Tensor, y: Tensor) -> _Observed:
-    if x.dim() == 3 and y.dim() == 3:
-        return _Observed(x, y, x.shape[2], y.shape[2], 1)
-    if x.dim() != 4 or y.dim() != 4:
-        raise ValueError(
-            f"{target} turns {tuple(x.shape)} into {tuple(y.shape)}; only maps (N, C, H, W) and "
-            "tokens (N, T, C) can be replaced"
-        )
-    strides = {round(a / b) for a, b in zip(x.shape[2:], y.shape[2:], strict=True)}
-    stride = max(strides)
-    if len(strides) > 1 or any(
-        -(-a // max(stride, 1)) != b for a, b in zip(x.shape[2:], y.shape[2:], strict=True)
-    ):
-        raise ValueError(
-            f"{target} turns {tuple(x.shape)} into {tuple(y.shape)}, which no one stride does"
-        )
-    return _Observed(x, y, x.shape[1], y.shape[1], stride)
-
-
-def _build(target: str, cfg: dict, old: nn.Module, observed: _Observed) -> nn.Module:
-    """Build the new block for the place of ``old``, and see that it fits."""
+def _build(
+    target: str, cfg: dict, old: nn.Module, observed: Observed
+) -> tuple[nn.Module, tuple[nn.Module, ...]]:
+    """Build the new block for the place of ``old``, and see that it fits; with its path."""
     measured = dict(
         in_channels=observed.in_channels,
         out_channels=observed.out_channels,
         embed_dims=observed.in_channels,
         stride=observed.stride,
-        hidden_channels=_hidden_channels(old, observed),
+        hidden_channels=hidden_channels(observed.path, observed.out_channels),
     )
-    depthwise = _roles(old).get("depthwise")
+    depthwise = roles(observed.path).get("depthwise")
     if depthwise is not None:
         measured["kernel_size"] = depthwise.kernel_size[0]
     described = (
@@ -302,16 +301,16 @@ def _build(target: str, cfg: dict, old: nn.Module, observed: _Observed) -> nn.Mo
         block = MODELS.build({**filled, **cfg})
     except (TypeError, ValueError) as error:
         raise ValueError(f"{described} cannot become {cfg['type']}: {error}") from error
-    block = block.to(observed.output).eval()
-    with torch.no_grad():
-        shape = block(observed.input).shape
-    if shape != observed.output.shape:
-        raise ValueError(
-            f"{described} cannot become {cfg['type']}, which turns "
-            f"{tuple(observed.input.shape)} into {tuple(shape)}, not "
-            f"{tuple(observed.output.shape)}"
-        )
-    return block
+    block = block.to(observed.calls[0].output).eval()
+    for call in observed.calls:
+        new_call = trace(block, {target: block}, (call.input,))[target]
+        if new_call.output.shape != call.output.shape:
+            raise ValueError(
+                f"{described} cannot become {cfg['type']}, which turns "
+                f"{tuple(call.input.shape)} into {tuple(new_call.output.shape)}, not "
+                f"{tuple(call.output.shape)}"
+            )
+    return block, new_call.path
 
 
 def _arguments(block_type: type) -> set[str]:
@@ -327,78 +326,17 @@ def _arguments(block_type: type) -> set[str]:
     return names
 
 
-def _roles(block: nn.Module) -> dict[str, nn.Module]:
-    """The layers of a bottleneck or feed-forward by their part in it.
-
-    ``project`` is the last dense layer, ``depthwise`` the last depthwise convolution before it,
-    and ``..._norm`` the normalisation right behind.
-    """
-    leaves = [m for m in block.modules() if isinstance(m, nn.Conv2d | nn.Linear | _NormBase)]
-    dense = [
-        i
-        for i, m in enumerate(leaves)
-        if isinstance(m, nn.Linear) or (isinstance(m, nn.Conv2d) and m.groups == 1)
-    ]
-    if not dense:
-        return {}
-    roles = {"project": dense[-1]}
-    depthwise = [
-        i
-        for i, m in enumerate(leaves[: dense[-1]])
-        if isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1
-    ]
-    if depthwise:
-        roles["depthwise"] = depthwise[-1]
-    found = {}
-    for name, i in roles.items():
-        found[name] = leaves[i]
-        if i + 1 < len(leaves) and isinstance(leaves[i + 1], _NormBase):
-            found[f"{name}_norm"] = leaves[i + 1]
-    return found
+def _count_parameters(model: nn.Module, blocks: dict[str, nn.Module]) -> dict[str, int]:
+    """Parameters of the model (``""``) and of its blocks."""
+    return {name: parameter_count(block)[""] for name, block in {"": model, **blocks}.items()}
 
 
-def _hidden_channels(block: nn.Module, observed: _Observed) -> int | None:
-    """The width of the layer before the projection, or of the output where nothing is expanded."""
-    project = _roles(block).get("project")
-    if isinstance(project, nn.Conv2d):
-        return project.in_channels
-    if isinstance(project, nn.Linear):
-        return max(project.in_features, observed.out_channels)
-    return None
+def _count_macs(model: nn.Module, inputs: tuple, blocks: dict[str, nn.Module]) -> dict[str, int]:
+    """MACs of ``model(*inputs)`` (``""``) and of its blocks."""
+    with torch.no_grad():
+        by_module = mac_analyzer(model, inputs).by_module()
+    return {name: int(by_module[name]) for name in ("", *blocks)}
 
 
-@torch.no_grad()
-def _transfer(old: nn.Module, new: nn.Module) -> list[str]:
-    """Copy the tensors of the same role and shape; the names in the new block."""
-    names = {module: name for name, module in new.named_modules()}
-    old_roles, new_roles = _roles(old), _roles(new)
-    copied = []
-    for role in old_roles.keys() & new_roles.keys():
-        if isinstance(new_roles[role], nn.Conv2d) and (
-            new_roles[role].kernel_size != old_roles[role].kernel_size
-        ):
-            continue
-        source = old_roles[role].state_dict()
-        for key, value in new_roles[role].state_dict().items():
-            if value.dim() and key in source and source[key].shape == value.shape:
-                value.copy_(source[key])
-                copied.append(f"{names[new_roles[role]]}.{key}")
-    return sorted(copied)
-
-
-def _count(model: nn.Module, inputs: tuple, blocks: dict, count_macs: bool) -> dict:
-    """Parameters and MACs of the model (``""``) and of its blocks."""
-    parameters = {"": parameter_count(model)[""]}
-    for target, block in blocks.items():
-        parameters[target] = parameter_count(block)[""]
-    macs = {}
-    if count_macs:
-        with torch.no_grad():
-            by_module = mac_analyzer(model, inputs).by_module()
-        macs = {name: int(by_module[name]) for name in ("", *blocks)}
-    return dict(parameters=parameters, macs=macs)
-
-
-def _set(model: nn.Module, target: str, block: nn.Module) -> None:
-    parent, _, name = target.rpartition(".")
-    setattr(model.get_submodule(parent), name, block)
+def _pairs(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int, int]]:
+    return {name: (before[name], after[name]) for name in before}
