@@ -15,14 +15,8 @@ custom_imports = dict(
 default_hooks = dict(
     visualization=dict(_delete_=True, type="ClsVisualizationHook", enable=False, interval=100),
 )
-custom_hooks = [
-    dict(type="AdaptTemperatureHook"),
-    dict(type="EpochSeedHook"),
-    dict(type="CheckCheckpointHook"),
-    dict(type="CheckShapesHook"),
-    dict(type="ChannelsLastHook"),
-    dict(type="CheckLossHook"),
-]
+# That of the detection configs is mmdet's.
+custom_hooks = []
 visualizer = dict(
     _delete_=True, type="UniversalVisualizer", vis_backends=[dict(type="LocalVisBackend")]
 )

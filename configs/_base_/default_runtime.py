@@ -18,16 +18,14 @@ default_hooks = dict(
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3, save_best="auto"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="DetVisualizationHook"),
+    adapt_temperature=dict(type="AdaptTemperatureHook"),
+    epoch_seed=dict(type="EpochSeedHook"),
+    check_checkpoint=dict(type="CheckCheckpointHook"),
+    check_shapes=dict(type="CheckShapesHook"),
+    channels_last=dict(type="ChannelsLastHook"),
+    check_loss=dict(type="CheckLossHook"),
 )
-custom_hooks = [
-    dict(type="AdaptTemperatureHook"),
-    dict(type="EpochSeedHook"),
-    dict(type="CheckCheckpointHook"),
-    dict(type="CheckShapesHook"),
-    dict(type="ChannelsLastHook"),
-    dict(type="NumClassCheckHook"),
-    dict(type="CheckLossHook"),
-]
+custom_hooks = [dict(type="NumClassCheckHook")]
 
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -20,6 +20,7 @@ import torch
 from mmengine.dist import all_gather_object, is_distributed
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
+from torch.hub import tqdm
 
 from .atomic_backend import AtomicLocalBackend
 from .numpy_globals import NUMPY_GLOBALS
@@ -95,6 +96,22 @@ def load_from_local(filename: str, map_location=None) -> dict:
     return load_checkpoint_file(filename, map_location)
 
 
+def _download(address: str) -> bytes:
+    """What stands at a web address; torch's own download takes a part of it for the whole."""
+    request = Request(address, headers={"User-Agent": "mmhadaptive"})
+    body = bytearray()
+    with urlopen(request, timeout=60) as answer:
+        size = answer.headers.get("Content-Length")
+        size = None if size is None else int(size)
+        with tqdm(total=size, unit="B", unit_scale=True, unit_divisor=1024) as progress:
+            while part := answer.read(1 << 20):
+                body += part
+                progress.update(len(part))
+    if size is not None and len(body) != size:
+        raise ConnectionError(f"{len(body)} of {size} bytes came")
+    return bytes(body)
+
+
 @CheckpointLoader.register_scheme(prefixes=("http://", "https://"), force=True)
 def load_from_http(filename: str, map_location=None) -> dict:
     """The loader of mmengine for web addresses: downloaded once per node into torch's hub cache.
@@ -110,10 +127,7 @@ def load_from_http(filename: str, map_location=None) -> dict:
     try:
         if local_rank == "0" and not path.exists():
             print_log(f"Downloading {filename} to {path}", logger="current")
-            request = Request(filename, headers={"User-Agent": "mmhadaptive"})
-            # read() refuses an answer that is shorter than announced; put() writes it whole.
-            with urlopen(request, timeout=60) as answer:
-                AtomicLocalBackend().put(answer.read(), path)
+            AtomicLocalBackend().put(_download(filename), path)
     except Exception as error:
         failure = f"{filename} was not downloaded: {error}"
     # Every rank hears of a failure, so that none waits for a file that does not come.

@@ -44,7 +44,7 @@ def _say_that_tau_stays() -> None:
     """Log it, once a process."""
     print_log(
         "cross-Hadamard layers are trained whose temperature nothing adapts, so it stays as it is: "
-        "add dict(type='AdaptTemperatureHook') to the config's custom_hooks, call "
+        "give the config's default_hooks adapt_temperature=dict(type='AdaptTemperatureHook'), call "
         "mmhadaptive.layers.adapt_temperature(model, optimizer) in a loop of your own, or set "
         "tau_rate=0",
         logger="current",

@@ -220,7 +220,7 @@ def test_without_a_seed_or_its_hook_the_order_is_that_of_the_uninterrupted_run(
     def without(*args, **options):
         cfg = config(*args, **options)
         cfg.randomness = dict(seed=None)
-        cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != "EpochSeedHook"]
+        del cfg.default_hooks.epoch_seed
         return cfg
 
     first = train(without(folder, tmp_path, **stopping_after(stop)))

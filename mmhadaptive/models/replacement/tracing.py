@@ -186,9 +186,7 @@ def _measure(target: str, block: nn.Module, call: Call) -> Observed:
             raise ValueError(vague) from error
         strides = _strides(probe, calls[-1].output)
     if len(strides) > 1:
-        raise ValueError(
-            f"{turns}, which does not tell its stride; let the pass have a larger input"
-        )
+        raise ValueError(vague)
     if not strides:
         raise ValueError(f"{turns}, which no one stride does")
     return Observed(x.shape[1], y.shape[1], strides.pop(), calls)
