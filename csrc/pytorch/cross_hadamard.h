@@ -65,13 +65,10 @@ Tensor forward(const Tensor& x, const Tensor& index, const Tensor& gate,
                const OptionalTensor& alpha, const OptionalTensor& weight,
                const OptionalTensor& bias, const std::string& norm_name,
                const std::string& strategy) {
-  const Norm norm = parse_norm(norm_name);
-  check_strategy(strategy);
-  check_tensors(x, index, gate);
+  const Norm norm = check_arguments(x, index, gate, alpha, weight, norm_name);
   const Shape shape = shape_of(x, index);
-  check_parameter("alpha", alpha, 1, norm, x);
-  check_parameter("weight", weight, shape.pairs, norm, x);
   check_parameter("bias", bias, shape.pairs, norm, x);
+  check_strategy(strategy);
   [[maybe_unused]] const typename Device::Guard guard(x);
   const Arguments arguments(x, index, gate, alpha, weight, bias);
   Tensor y = empty_like(x, {shape.batch, shape.channels + shape.pairs, x.size(2), x.size(3)},
@@ -86,11 +83,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
     const Tensor& dy, const Tensor& x, const Tensor& index, const Tensor& gate,
     const OptionalTensor& alpha, const OptionalTensor& weight, const std::string& norm_name,
     bool need_x, bool need_gate, bool need_alpha, bool need_weight, bool need_bias) {
-  const Norm norm = parse_norm(norm_name);
-  check_tensors(x, index, gate);
+  const Norm norm = check_arguments(x, index, gate, alpha, weight, norm_name);
   const Shape shape = shape_of(x, index);
-  check_parameter("alpha", alpha, 1, norm, x);
-  check_parameter("weight", weight, shape.pairs, norm, x);
   check_gradient(dy, x, shape.pairs);
   [[maybe_unused]] const typename Device::Guard guard(x);
   const Arguments arguments(x, index, gate, alpha, weight, std::nullopt);

@@ -69,6 +69,17 @@ inline void check_tensors(const Tensor& x, const Tensor& index, const Tensor& ga
                   "index and gate must be on the device of x");
 }
 
+// What both directions are given.
+inline Norm check_arguments(const Tensor& x, const Tensor& index, const Tensor& gate,
+                            const OptionalTensor& alpha, const OptionalTensor& weight,
+                            const std::string& norm_name) {
+  const Norm norm = parse_norm(norm_name);
+  check_tensors(x, index, gate);
+  check_parameter("alpha", alpha, 1, norm, x);
+  check_parameter("weight", weight, pair_count(static_cast<int>(index.size(1))), norm, x);
+  return norm;
+}
+
 inline void check_gradient(const Tensor& dy, const Tensor& x, int64_t pairs) {
   STD_TORCH_CHECK(dy.dim() == 4 && dy.size(0) == x.size(0) && dy.size(1) == x.size(1) + pairs &&
                       dy.size(2) == x.size(2) && dy.size(3) == x.size(3),
