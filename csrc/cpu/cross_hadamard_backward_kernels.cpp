@@ -241,21 +241,15 @@ void backward_interleaved(const Backward& op, int64_t begin, int64_t end) {
   }
 }
 
-struct BackwardOf {
-  Layout layout;
-  template <class T, Norm norm>
-  BackwardKernel operator()() const {
-    return layout == Layout::kPlanar ? backward_planar<T, norm> : backward_interleaved<T, norm>;
-  }
-};
-
 }  // namespace
 
-namespace MMHADAPTIVE_INSTRUCTION_SET {
-
-BackwardKernel backward_kernel(Element element, Norm norm, Layout layout) {
-  return with_types(element, norm, BackwardOf{layout});
+BackwardKernel MMHADAPTIVE_INSTRUCTION_SET::backward_kernel(Element element, Norm norm,
+                                                            Layout layout) {
+  return with_types(element, norm, [layout](auto zero, auto constant) {
+    using T = decltype(zero);
+    constexpr Norm kNorm = decltype(constant)::value;
+    return layout == Layout::kPlanar ? backward_planar<T, kNorm> : backward_interleaved<T, kNorm>;
+  });
 }
 
-}  // namespace MMHADAPTIVE_INSTRUCTION_SET
 }  // namespace mmhadaptive::cpu

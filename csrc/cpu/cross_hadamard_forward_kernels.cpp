@@ -110,21 +110,15 @@ void forward_interleaved(const Forward& op, int64_t begin, int64_t end) {
   }
 }
 
-struct ForwardOf {
-  Layout layout;
-  template <class T, Norm norm>
-  ForwardKernel operator()() const {
-    return layout == Layout::kPlanar ? forward_planar<T, norm> : forward_interleaved<T, norm>;
-  }
-};
-
 }  // namespace
 
-namespace MMHADAPTIVE_INSTRUCTION_SET {
-
-ForwardKernel forward_kernel(Element element, Norm norm, Layout layout) {
-  return with_types(element, norm, ForwardOf{layout});
+ForwardKernel MMHADAPTIVE_INSTRUCTION_SET::forward_kernel(Element element, Norm norm,
+                                                          Layout layout) {
+  return with_types(element, norm, [layout](auto zero, auto constant) {
+    using T = decltype(zero);
+    constexpr Norm kNorm = decltype(constant)::value;
+    return layout == Layout::kPlanar ? forward_planar<T, kNorm> : forward_interleaved<T, kNorm>;
+  });
 }
 
-}  // namespace MMHADAPTIVE_INSTRUCTION_SET
 }  // namespace mmhadaptive::cpu

@@ -19,18 +19,18 @@ MMHADAPTIVE_INLINE const T* rows(const AnyInput& input, int64_t n) {
   return static_cast<const T*>(input.data) + n * input.batch_stride;
 }
 
-// Calls body.template operator()<T, norm>() for the run-time element and normalisation.
+// Calls body(T{}, Constant<norm>{}) for the element and the normalisation.
 template <class T, class Body>
 auto with_norm(Norm norm, const Body& body) {
   switch (norm) {
     case Norm::kSoftsign:
-      return body.template operator()<T, Norm::kSoftsign>();
+      return body(T{}, Constant<Norm::kSoftsign>{});
     case Norm::kSigmoid:
-      return body.template operator()<T, Norm::kSigmoid>();
+      return body(T{}, Constant<Norm::kSigmoid>{});
     case Norm::kAlgebraic:
-      return body.template operator()<T, Norm::kAlgebraic>();
+      return body(T{}, Constant<Norm::kAlgebraic>{});
     default:
-      return body.template operator()<T, Norm::kNone>();
+      return body(T{}, Constant<Norm::kNone>{});
   }
 }
 

@@ -7,9 +7,9 @@
 namespace mmhadaptive::cpu {
 namespace {
 
-template <int number>
+template <auto constant>
 struct Constant {
-  static constexpr int value = number;
+  static constexpr auto value = constant;
 };
 
 MMHADAPTIVE_INLINE int64_t smaller(int64_t a, int64_t b) {

@@ -50,7 +50,7 @@ def program(setup_script, tmp_path_factory):
 
     def compiled(number):
         source, flags = sources[number]
-        target = folder / f"{number}.o"
+        target = folder / f"{source.stem}_{number}.o"
         command = [compiler, *setup_script["CXX_FLAGS"], "-Werror", *flags, "-c", source]
         subprocess.run([*command, "-o", target], check=True)
         return target
@@ -59,6 +59,15 @@ def program(setup_script, tmp_path_factory):
         objects = list(pool.map(compiled, range(len(sources))))
     subprocess.run([compiler, *objects, "-pthread", "-o", folder / "program"], check=True)
     return folder / "program"
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="needs nm")
+def test_kernels_share_no_code_between_instruction_sets(program):
+    """The linker keeps one of several weak functions, be it one that this machine cannot run."""
+    for unit in program.parent.glob("*_kernels*.o"):
+        symbols = subprocess.run(["nm", unit], capture_output=True, text=True, check=True).stdout
+        assert re.search(r" T .*forward_kernel", symbols)
+        assert not re.search(r" [WVu] ", symbols), unit
 
 
 def run(program, inputs):
