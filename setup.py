@@ -22,6 +22,7 @@ import shutil
 import subprocess
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -30,15 +31,9 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent
 TORCH_TARGET = (2, 10)
 CUDA_ARCHITECTURES = "7.5;8.0;8.6;8.9;9.0+PTX"
-CPU_LIBRARY = "mmhadaptive.ops.libmmhadaptive_cpu"
-CUDA_LIBRARY = "mmhadaptive.ops.libmmhadaptive_cuda"
 
-# What the compilation takes on one core of a server, to say what to expect.
-SECONDS = {CPU_LIBRARY: 40, CUDA_LIBRARY: 50}
-
-COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-g0"]
 CXX_FLAGS = [
-    *COMMON_FLAGS,
+    *("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-g0"),
     "-fno-math-errno",
     "-ffp-contract=fast",
     "-Wall",
@@ -46,14 +41,73 @@ CXX_FLAGS = [
     # Inside GCC 12's own AVX512 headers.
     "-Wno-maybe-uninitialized",
 ]
-# The kernels are compiled once for each of these, and chosen when the library is loaded.
-KERNEL_FLAGS = {"baseline": []}
+NVCC_FLAGS = ["-std=c++17", "-O3", "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra"]
+TORCH_FLAGS = [
+    *("-isystem", "{torch}/include"),
+    "-DTORCH_TARGET_VERSION=0x{:02x}{:02x}000000000000".format(*TORCH_TARGET),
+]
+# The CPU kernels are compiled once for each of these, and chosen at run time.
+INSTRUCTION_SETS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
-    KERNEL_FLAGS["avx2"] = ["-mavx2", "-mfma", "-mf16c"]
-    KERNEL_FLAGS["avx512"] = [
-        *KERNEL_FLAGS["avx2"],
+    INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma", "-mf16c"]
+    INSTRUCTION_SETS["avx512"] = [
+        *INSTRUCTION_SETS["avx2"],
         *("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mprefer-vector-width=512"),
     ]
+
+
+@dataclass(frozen=True)
+class Library:
+    """How a library is made. In flags, ``{torch}`` stands for the folder of torch and ``{stubs}``
+    for that of the stubs."""
+
+    compiler: str  # "c++" or "nvcc"
+    sources: list[tuple[str, list[str]]]  # files of csrc/, and flags for each
+    link: list[str]
+    seconds: int  # of compilation on one core of a server, to say what to expect
+    # Libraries that this machine may not have: the new one only has to name them to the linker,
+    # since it is loaded where they have been loaded before.
+    stubs: tuple[str, ...] = ()
+
+
+# The operator on the CPU without a framework.
+CPU_SOURCES = [
+    ("cpu/cross_hadamard_plan.cpp", []),
+    ("cpu/cross_hadamard_forward.cpp", []),
+    ("cpu/cross_hadamard_backward.cpp", []),
+    *(
+        (f"cpu/cross_hadamard_{kernels}.cpp", [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={name}"])
+        for kernels in ("forward_kernels", "backward_kernels")
+        for name, flags in INSTRUCTION_SETS.items()
+    ),
+]
+LIBRARIES = {
+    "mmhadaptive.ops.libmmhadaptive_cpu": Library(
+        compiler="c++",
+        sources=[
+            ("pytorch/cross_hadamard_schema.cpp", TORCH_FLAGS),
+            ("pytorch/cross_hadamard_cpu.cpp", TORCH_FLAGS),
+            *CPU_SOURCES,
+        ],
+        link=["-L{torch}/lib", "-ltorch_cpu"],
+        seconds=40,
+    ),
+    "mmhadaptive.ops.libmmhadaptive_cuda": Library(
+        compiler="nvcc",
+        sources=[
+            ("cuda/cross_hadamard_backward.cu", []),
+            ("cuda/cross_hadamard_forward.cu", []),
+            ("pytorch/cross_hadamard_cuda.cpp", [*TORCH_FLAGS, "-DUSE_CUDA"]),
+        ],
+        link=[
+            *("-L{torch}/lib", "-L{stubs}", "-Xlinker=--no-as-needed"),
+            *("-ltorch_cpu", "-ltorch_cuda"),
+        ],
+        seconds=50,
+        # A CPU build of torch has none.
+        stubs=("torch_cuda",),
+    ),
+}
 
 
 def find_torch():
@@ -129,9 +183,10 @@ class BuildLibraries(build_ext):
             self.skip(f"there is no C++ compiler {self.cxx!r}")
         else:
             self.torch = torch[0]
-            self.nvcc = find_nvcc()
-            if self.nvcc is None:
-                self.extensions = [ext for ext in self.extensions if ext.name != CUDA_LIBRARY]
+            self.compilers = {"c++": self.cxx, "nvcc": find_nvcc()}
+            self.extensions = [
+                ext for ext in self.extensions if self.compilers[LIBRARIES[ext.name].compiler]
+            ]
             super().run()
 
     def skip(self, reason):
@@ -146,89 +201,61 @@ class BuildLibraries(build_ext):
     def jobs(self):
         return int(os.environ.get("MAX_JOBS") or os.cpu_count())
 
-    @property
-    def cxx_flags(self):
-        return [*CXX_FLAGS, "-Werror"] if warnings_are_errors() else CXX_FLAGS
-
     def get_ext_filename(self, fullname):
         # The libraries do not depend on the Python version, so their names carry none.
         return str(Path(*fullname.split("."))) + ".so"
 
-    def torch_flags(self):
-        target = "0x{:02x}{:02x}000000000000".format(*TORCH_TARGET)
-        return ["-isystem", str(self.torch / "include"), f"-DTORCH_TARGET_VERSION={target}"]
+    def commands(self, compiler):
+        """The beginnings of the commands that compile and that link."""
+        program, strict = self.compilers[compiler], warnings_are_errors()
+        if compiler == "nvcc":
+            program = [program, f"-ccbin={self.cxx}"]
+            architectures = os.environ.get("TORCH_CUDA_ARCH_LIST") or CUDA_ARCHITECTURES
+            flags = [*NVCC_FLAGS, f"--threads={self.jobs}", *architecture_flags(architectures)]
+            errors = ["-Werror=all-warnings", "-Xcompiler=-Werror"]
+            link = ["-shared", "-cudart=static", "-Xlinker=-s"]
+        else:
+            program = [program]
+            flags, errors, link = CXX_FLAGS, ["-Werror"], ["-shared", "-s"]
+        return [*program, *flags, *(errors if strict else [])], [*program, *link]
 
     def build_extension(self, ext):
-        folder = Path(self.build_temp).absolute() / ext.name.rpartition(".")[2]
-        folder.mkdir(parents=True, exist_ok=True)
-        library = Path(self.get_ext_fullpath(ext.name)).absolute()
-        library.parent.mkdir(parents=True, exist_ok=True)
-        if ext.name == CPU_LIBRARY:
-            compilations, link = self.cpu_commands(folder)
-        else:
-            compilations, link = self.cuda_commands(folder)
-        seconds = SECONDS[ext.name] / min(self.jobs, len(compilations))
-        print(f"compiling {library.name} on {self.jobs} cores, about {seconds:.0f} s", flush=True)
+        library = LIBRARIES[ext.name]
+        target = Path(self.get_ext_fullpath(ext.name)).absolute()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(self.build_temp).absolute() / target.stem
+        stubs = folder / "stubs"
+        stubs.mkdir(parents=True, exist_ok=True)
+
+        def filled(flags):
+            return [flag.format(torch=self.torch, stubs=stubs) for flag in flags]
+
+        compiling, linking = self.commands(library.compiler)
+        compilations, objects = [], []
+        for number, (source, flags) in enumerate(library.sources):
+            objects.append(str(folder / f"{number}_{Path(source).stem}.o"))
+            source = str(ROOT / "csrc" / source)
+            compilations.append([*compiling, *filled(flags), "-c", source, "-o", objects[-1]])
+        seconds = library.seconds / min(self.jobs, len(compilations))
+        print(f"compiling {target.name} on {self.jobs} cores, about {seconds:.0f} s", flush=True)
         with ThreadPoolExecutor(self.jobs) as pool:
             list(pool.map(self.call, compilations))
+        for name in library.stubs:
+            stub = stubs / f"lib{name}.so"
+            soname = f"-Wl,-soname,{stub.name}"
+            self.call([self.cxx, "-shared", "-x", "c++", os.devnull, soname, "-o", str(stub)])
         # A build that is stopped here leaves the old library or none, never half of one.
-        unfinished = folder / library.name
-        self.call([*link, "-o", str(unfinished)])
-        staged = library.with_suffix(".so.tmp")
+        unfinished = folder / target.name
+        self.call([*linking, *objects, *filled(library.link), "-o", str(unfinished)])
+        staged = target.with_suffix(".so.tmp")
         shutil.copyfile(unfinished, staged)
-        os.replace(staged, library)
+        os.replace(staged, target)
 
     def call(self, command):
         subprocess.run(command, check=True)
 
-    def cpu_commands(self, folder):
-        csrc = ROOT / "csrc"
-        units = [(csrc / "registration.cpp", "registration", self.torch_flags())]
-        units.append((csrc / "cpu" / "cross_hadamard.cpp", "cross_hadamard", self.torch_flags()))
-        for name, flags in KERNEL_FLAGS.items():
-            table = f"-DMMHADAPTIVE_KERNELS=kernels_{name}"
-            units.append((csrc / "cpu" / "kernels.cpp", f"kernels_{name}", [*flags, table]))
-        objects = [str(folder / f"{name}.o") for _, name, _ in units]
-        compilations = [
-            [self.cxx, *self.cxx_flags, *flags, "-c", str(source), "-o", output]
-            for (source, _, flags), output in zip(units, objects, strict=True)
-        ]
-        libraries = [f"-L{self.torch / 'lib'}", "-ltorch_cpu"]
-        return compilations, [self.cxx, "-shared", "-s", *objects, *libraries]
-
-    def cuda_commands(self, folder):
-        csrc = ROOT / "csrc"
-        architectures = os.environ.get("TORCH_CUDA_ARCH_LIST") or CUDA_ARCHITECTURES
-        warnings = "-Wall,-Wextra"
-        nvcc = [self.nvcc, "-std=c++17", "-O3", f"-ccbin={self.cxx}"]
-        if warnings_are_errors():
-            warnings += ",-Werror"
-            nvcc.append("-Werror=all-warnings")
-        nvcc.append(f"-Xcompiler=-fPIC,-fvisibility=hidden,{warnings}")
-        device = [f"--threads={self.jobs}", *architecture_flags(architectures)]
-        host = ["-DUSE_CUDA", *self.torch_flags()]
-        units = [(csrc / "cuda" / "backward.cu", [*nvcc, *device])]
-        units.append((csrc / "cuda" / "forward.cu", [*nvcc, *device]))
-        units.append((csrc / "cuda" / "cross_hadamard.cpp", [*nvcc, *host]))
-        registration = [self.cxx, *self.cxx_flags, *self.torch_flags(), "-DMMHADAPTIVE_CUDA"]
-        units.append((csrc / "registration.cpp", registration))
-        objects = [str(folder / f"{source.stem}.o") for source, _ in units]
-        compilations = [
-            [*command, "-c", str(source), "-o", output]
-            for (source, command), output in zip(units, objects, strict=True)
-        ]
-        # A CPU build of torch has no libtorch_cuda to link with. The library only has to name it:
-        # it is loaded where torch has loaded the real one before.
-        stub = folder / "libtorch_cuda.so"
-        soname = f"-Wl,-soname,{stub.name}"
-        self.call([self.cxx, "-shared", "-x", "c++", os.devnull, soname, "-o", str(stub)])
-        libraries = [f"-L{self.torch / 'lib'}", f"-L{folder}", "-Xlinker=--no-as-needed"]
-        libraries += ["-ltorch_cpu", "-ltorch_cuda"]
-        link = [self.nvcc, f"-ccbin={self.cxx}", "-shared", "-cudart=static", "-Xlinker=-s"]
-        return compilations, [*link, *objects, *libraries]
-
 
 setup(
-    ext_modules=[Extension(name, []) for name in (CPU_LIBRARY, CUDA_LIBRARY)],
+    ext_modules=[Extension(name, []) for name in LIBRARIES],
     cmdclass={"build_ext": BuildLibraries},
 )

@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-#include "../cross_hadamard.h"
+#include "../core/common.h"
 
 namespace mmhadaptive::cpu {
 namespace {

@@ -1,19 +1,27 @@
+// The operator on a GPU. Neither it nor what it includes knows of a framework: nvcc reads a file
+// once for each architecture, and torch's headers would be most of it.
 #pragma once
 
-#include <tuple>
+#include <cuda_runtime_api.h>
 
-#include "../arguments.h"
+#include "../core/cross_hadamard_call.h"
+#include "cross_hadamard_plan.h"
 
 namespace mmhadaptive::cuda {
 
-Tensor forward(const Tensor& x, const Tensor& index, const Tensor& gate,
-               const OptionalTensor& alpha, const OptionalTensor& weight,
-               const OptionalTensor& bias, const std::string& norm, const std::string& strategy);
+enum class Strategy : int { kDirect = 0, kParity = 1, kTiled = 2 };
 
-// (dx, dgate, dalpha, dweight, dbias). What is not needed is an empty tensor of shape (0,).
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
-    const Tensor& dy, const Tensor& x, const Tensor& index, const Tensor& gate,
-    const OptionalTensor& alpha, const OptionalTensor& weight, const std::string& norm, bool need_x,
-    bool need_gate, bool need_alpha, bool need_weight, bool need_bias);
+// Memory of the sizes that the plan says. The sums are in the type of the arithmetic.
+struct Scratch {
+  void* selected_sums;
+  void* pair_sums;
+  double* alpha_parts;
+};
+
+// Both launch on the stream of the current device and do not wait.
+cudaError_t forward(const ForwardCall& call, Strategy strategy, int multiprocessors,
+                    cudaStream_t stream);
+cudaError_t backward(const BackwardCall& call, const BackwardPlan& plan, const Scratch& scratch,
+                     cudaStream_t stream);
 
 }  // namespace mmhadaptive::cuda

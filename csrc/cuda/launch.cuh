@@ -1,13 +1,9 @@
-// From calls to kernels: what both directions need on the host.
+// Launches of kernels, and element types that are known when the host runs.
 #pragma once
 
 #include <cuda_runtime.h>
 
-#include <algorithm>
-
 #include "device.cuh"
-#include "kernels.h"
-#include "plan.h"
 
 namespace mmhadaptive::cuda {
 
@@ -45,29 +41,6 @@ cudaError_t with_element(Element element, const Body& body) {
     default:
       return body(TypeTag<float>{});
   }
-}
-
-// The networks' normalisation has kernels of its own. The others share theirs, so that there are
-// fewer to compile, and so do all in double.
-template <class T, class Body>
-cudaError_t with_norm(Norm norm, const Body& body) {
-  if constexpr (sizeof(T) < sizeof(double)) {
-    if (norm == Norm::kSoftsign) {
-      return body(FixedNorm<Norm::kSoftsign>{});
-    }
-  }
-  return body(AnyNorm{norm});
-}
-
-template <class T>
-Input<T> input_of(const AnyInput& input) {
-  return {static_cast<const T*>(input.data), input.batch_stride, input.row_stride};
-}
-
-template <class A>
-Parameters<A> parameters_of(const AnyParameters& p) {
-  return {p.index, static_cast<const A*>(p.gate), static_cast<const A*>(p.alpha),
-          static_cast<const A*>(p.weight), static_cast<const A*>(p.bias)};
 }
 
 }  // namespace mmhadaptive::cuda

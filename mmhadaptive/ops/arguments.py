@@ -8,7 +8,7 @@ from torch import Tensor
 NORMS = ("softsign", "sigmoid", "algebraic", "none")
 STRATEGIES = ("auto", "direct", "parity", "tiled")
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-# csrc/cross_hadamard.h has the same limits.
+# csrc/core/cross_hadamard.h has the same limits.
 MIN_SELECTED = 2
 MAX_SELECTED = 64
 
@@ -19,7 +19,7 @@ def num_products(num_selected: int) -> int:
 
 
 def memory_format_of(x: Tensor) -> torch.memory_format:
-    """The memory format of the output; ``csrc/arguments.h`` has the same rule."""
+    """The memory format of the output; ``csrc/pytorch/tensors.h`` has the same rule."""
     _, _, height, width = x.shape
     planar = (width == 1 or x.stride(3) == 1) and (height == 1 or x.stride(2) == width)
     if not planar and x.stride(1) == 1:

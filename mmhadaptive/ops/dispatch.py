@@ -15,7 +15,7 @@ from .library import DEVICES
 from .reference import composition, cross_hadamard_reference, is_transformed
 
 FORWARD, BACKWARD = "mmhadaptive::cross_hadamard", "mmhadaptive::cross_hadamard_backward"
-# csrc/pytorch has the same; AOTInductor's packages need it there.
+# csrc/pytorch/cross_hadamard_schema.cpp has the same; packages of AOTInductor need it there.
 SCHEMA = (
     "(Tensor x, Tensor index, Tensor gate, Tensor? alpha, Tensor? weight, Tensor? bias, "
     "str norm='softsign', str strategy='auto') -> Tensor"

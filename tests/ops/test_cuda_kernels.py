@@ -17,7 +17,7 @@ from literal import assert_matches, literal, make_inputs, results
 
 HERE = Path(__file__).parent
 STRATEGIES = ("direct", "parity", "tiled")
-# As in the enumeration of csrc/cross_hadamard.h.
+# As in the enumeration of csrc/core/cross_hadamard.h.
 NORMS = ("none", "softsign", "sigmoid", "algebraic")
 DTYPES = (torch.float32, torch.bfloat16)
 GUARD = 64

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-HEADER = Path(__file__).resolve().parents[2] / "csrc" / "cross_hadamard.h"
+HEADER = Path(__file__).resolve().parents[2] / "csrc" / "core" / "cross_hadamard.h"
 
 # Prints, for every k, the pairs in the order of `direct` for guesses of the root that are one too
-# low, exact and one too high, and the pairs and positions in the order of `parity`.
+# low, exact and one too high and for its own guess, and the pairs and positions in the order of
+# `parity`.
 PROGRAM = """
 #include <cmath>
 #include <cstdio>
@@ -25,6 +26,8 @@ int main() {
         const Pair direct = pair_direct(k, p, root + error);
         std::printf(" %d %d", direct.i, direct.j);
       }
+      const Pair guessed = pair_direct(k, p);
+      std::printf(" %d %d", guessed.i, guessed.j);
       const Pair parity = pair_parity(k, p);
       std::printf(" %d %d %d\\n", parity.i, parity.j, pair_position(k, parity));
     }
@@ -52,10 +55,10 @@ def test_every_pair(table, selected):
     expected = list(itertools.combinations(range(selected), 2))
     rows = table[selected]
     assert [row[1] for row in rows] == list(range(len(expected)))
-    for guess in range(3):
+    for guess in range(4):
         assert [row[2 + 2 * guess : 4 + 2 * guess] for row in rows] == expected
     # Parity meets every pair once, in another order, and knows where each belongs.
-    parity = {row[10]: row[8:10] for row in rows}
+    parity = {row[12]: row[10:12] for row in rows}
     assert [parity[p] for p in range(len(expected))] == expected
 
 

@@ -1,12 +1,10 @@
 """Building and loading the libraries, and doing without them."""
 
 import os
-import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import pytest
 import torch
@@ -51,12 +49,6 @@ def run(script, folder=ROOT, **variables):
         text=True,
         check=True,
     )
-
-
-@pytest.fixture(scope="module")
-def setup_script():
-    with mock.patch("setuptools.setup"):
-        return runpy.run_path(str(ROOT / "setup.py"))
 
 
 def test_environment_variable_forces_the_reference():
@@ -127,6 +119,14 @@ def test_libraries_depend_on_no_python_and_no_cxx_abi_of_torch(library):
     # Stable functions have C linkage; a mangled name of torch would tie the library to one version.
     assert not [name for name in undefined if name.startswith(("_ZN2at", "_ZN3c10", "_ZN5torch"))]
     assert not [name for name in undefined if name.startswith("Py")]
+
+
+def test_every_source_belongs_to_one_library(setup_script):
+    libraries = setup_script["LIBRARIES"].values()
+    sources = [source for library in libraries for source in {name for name, _ in library.sources}]
+    csrc = ROOT / "csrc"
+    files = [path for path in csrc.rglob("*") if path.suffix in (".cpp", ".cu")]
+    assert sorted(sources) == sorted(str(path.relative_to(csrc)) for path in files)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 // the real operator.
 #include "emulation.h"
 
-#include "../../../csrc/cuda/backward_kernels.cuh"
-#include "../../../csrc/cuda/forward_kernels.cuh"
-#include "../../../csrc/cuda/plan.h"
+#include "../../../csrc/cuda/cross_hadamard_backward_kernels.cuh"
+#include "../../../csrc/cuda/cross_hadamard_forward_kernels.cuh"
+#include "../../../csrc/cuda/cross_hadamard_plan.h"
 
 namespace {
 
@@ -52,13 +52,7 @@ void forward(const Arguments &a, NormOf norm, const T *x, T *y) {
   constexpr int kFull = 16 / sizeof(T);
   const Forward<T> op{
       shape_of(a), parameters_of(a), {x, a.x_batch_stride, a.x_row_stride}, y};
-  const ForwardSize size{a.batch,
-                         a.channels,
-                         a.pixels,
-                         op.shape.selected,
-                         op.shape.pairs,
-                         sizeof(T),
-                         sizeof(float),
+  const ForwardSize size{op.shape, sizeof(T), sizeof(float),
                          sizeof(PairEntry<float>),
                          static_cast<int>(a.multiprocessors)};
   if (a.strategy != 2) {
@@ -84,13 +78,12 @@ template <class T, class NormOf>
 void backward(const Arguments &a, NormOf norm, const T *x, const T *dy, T *dx,
               float *dgate, float *dalpha, float *dweight, float *dbias) {
   const Shape shape = shape_of(a);
-  const int64_t tiles = divide_up(a.pixels, kLanes);
-  const int64_t blocks = divide_up(a.batch * tiles, a.tiles_per_block);
-  const int64_t total = a.batch * a.selected;
-  const auto parts = static_cast<unsigned>(divide_up(total, kFinishThreads));
-  std::vector<float> selected_sums(a.batch * tiles * a.selected, NAN);
-  std::vector<float> pair_sums(blocks * 2 * shape.pairs, NAN);
-  std::vector<double> dalpha_parts(parts, NAN);
+  const BackwardPlan plan = plan_backward(shape, a.tiles_per_block);
+  const auto blocks = static_cast<unsigned>(plan.blocks);
+  const auto parts = static_cast<unsigned>(plan.alpha_parts);
+  std::vector<float> selected_sums(plan.selected_sums, NAN);
+  std::vector<float> pair_sums(plan.pair_sums, NAN);
+  std::vector<double> alpha_parts(plan.alpha_parts, NAN);
   const Backward<T> op{shape,
                        parameters_of(a),
                        {x, a.x_batch_stride, a.x_row_stride},
@@ -98,23 +91,23 @@ void backward(const Arguments &a, NormOf norm, const T *x, const T *dy, T *dx,
                        dx,
                        selected_sums.data(),
                        pair_sums.data(),
-                       tiles,
-                       a.tiles_per_block};
+                       plan.tiles,
+                       plan.tiles_per_block};
   const BackwardShared<float> shared(nullptr, shape.selected, shape.pairs,
                                      shape.channels, kWarps,
                                      a.interleaved != 0);
-  emulation::launch(
-      backward_tiled<T, kWarps, NormOf>, {static_cast<unsigned>(blocks), 1, 1},
-      {kWarps * kLanes, 1, 1}, shared.bytes, op, a.interleaved != 0, norm);
+  emulation::launch(backward_tiled<T, kWarps, NormOf>, {blocks, 1, 1},
+                    {kWarps * kLanes, 1, 1}, shared.bytes, op,
+                    a.interleaved != 0, norm);
   emulation::launch(finish_selected<float>, {parts, 1, 1},
                     {kFinishThreads, 1, 1}, 0, selected_sums.data(), a.gate,
-                    a.alpha, tiles, total, shape.selected, dgate,
-                    dalpha_parts.data());
+                    a.alpha, plan.tiles, a.batch * a.selected, shape.selected,
+                    dgate, alpha_parts.data());
   const auto columns =
       static_cast<unsigned>(divide_up(2 * shape.pairs, kLanes));
   emulation::launch(finish_pairs<float>, {columns + 1, 1, 1},
-                    {kFinishThreads, 1, 1}, 0, pair_sums.data(), blocks,
-                    shape.pairs, dalpha_parts.data(), int64_t{parts}, dweight,
+                    {kFinishThreads, 1, 1}, 0, pair_sums.data(), plan.blocks,
+                    shape.pairs, alpha_parts.data(), plan.alpha_parts, dweight,
                     dbias, dalpha);
 }
 

@@ -1,24 +1,12 @@
-// What the CPU and the CUDA operator both do with their arguments: checks, memory formats, outputs.
+// Checks of everything but the values of the index.
 #pragma once
 
-#include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-#include <torch/headeronly/core/ScalarType.h>
-
-#include <array>
-#include <cstdint>
-#include <optional>
 #include <string>
 
-#include "cross_hadamard.h"
+#include "../core/cross_hadamard.h"
+#include "tensors.h"
 
 namespace mmhadaptive {
-
-using torch::headeronly::MemoryFormat;
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
-using OptionalTensor = std::optional<Tensor>;
 
 inline Norm parse_norm(const std::string& norm) {
   if (norm == "softsign") {
@@ -39,52 +27,6 @@ inline void check_strategy(const std::string& strategy) {
   STD_TORCH_CHECK(
       strategy == "auto" || strategy == "direct" || strategy == "parity" || strategy == "tiled",
       "strategy must be 'auto', 'direct', 'parity' or 'tiled', got '", strategy, "'");
-}
-
-// float64 is computed in float64, everything else in float32.
-inline ScalarType accumulate_type(const Tensor& x) {
-  return x.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
-}
-
-// Whether the pixels of every channel are adjacent. Strides of dimensions of size one do not count.
-inline bool is_planar(const Tensor& t) {
-  return (t.size(3) == 1 || t.stride(3) == 1) && (t.size(2) == 1 || t.stride(2) == t.size(3));
-}
-
-// The distance between neighbouring pixels of one channel, for a tensor that is interleaved.
-inline int64_t pixel_stride(const Tensor& t) {
-  return t.size(3) > 1 ? t.stride(3) : t.stride(2);
-}
-
-// Whether the channels of every pixel are adjacent and the pixels evenly spaced.
-inline bool is_interleaved(const Tensor& t) {
-  return (t.size(1) == 1 || t.stride(1) == 1) &&
-         (t.size(2) == 1 || t.size(3) == 1 || t.stride(2) == t.size(3) * t.stride(3));
-}
-
-// The memory format of the output. fake.py has the same rule.
-inline MemoryFormat memory_format_of(const Tensor& x) {
-  const bool channels_last = !is_planar(x) && x.stride(1) == 1;
-  return channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
-}
-
-// `t`, or a copy of it if its strides are none that the kernels take.
-inline Tensor with_format(const Tensor& t, MemoryFormat format) {
-  const bool fits = format == MemoryFormat::ChannelsLast ? is_interleaved(t) : is_planar(t);
-  return fits ? t : torch::stable::contiguous(t, format);
-}
-
-inline int64_t row_stride(const Tensor& t, MemoryFormat format) {
-  return format == MemoryFormat::ChannelsLast ? pixel_stride(t) : t.stride(1);
-}
-
-inline Tensor empty_like(const Tensor& t, std::array<int64_t, 4> sizes, MemoryFormat format) {
-  return torch::stable::empty({sizes.data(), sizes.size()}, t.scalar_type(), std::nullopt,
-                              t.device(), std::nullopt, format);
-}
-
-inline Tensor empty_vector(const Tensor& like, int64_t size, ScalarType type) {
-  return torch::stable::empty({&size, 1}, type, std::nullopt, like.device());
 }
 
 inline void check_vector(const char* name, const Tensor& t, int64_t size, const Tensor& x) {
@@ -125,6 +67,17 @@ inline void check_tensors(const Tensor& x, const Tensor& index, const Tensor& ga
                   "gate must be float64 if x is float64, else float32");
   STD_TORCH_CHECK(index.device() == x.device() && gate.device() == x.device(),
                   "index and gate must be on the device of x");
+}
+
+// What both directions are given.
+inline Norm check_arguments(const Tensor& x, const Tensor& index, const Tensor& gate,
+                            const OptionalTensor& alpha, const OptionalTensor& weight,
+                            const std::string& norm_name) {
+  const Norm norm = parse_norm(norm_name);
+  check_tensors(x, index, gate);
+  check_parameter("alpha", alpha, 1, norm, x);
+  check_parameter("weight", weight, pair_count(static_cast<int>(index.size(1))), norm, x);
+  return norm;
 }
 
 inline void check_gradient(const Tensor& dy, const Tensor& x, int64_t pairs) {

@@ -11,8 +11,8 @@
 // channels, d alpha = 1/2 sum_s gate_s * sum_s as well.
 #pragma once
 
-#include "device.cuh"
-#include "plan.h"
+#include "cross_hadamard_device.cuh"
+#include "cross_hadamard_plan.h"
 
 namespace mmhadaptive::cuda {
 
@@ -194,8 +194,7 @@ __global__ void __launch_bounds__(warps* kLanes)
         continue;
       }
 
-      const int root = static_cast<int>(sqrtf(8.0f * (pairs - 1 - first) + 1.0f));
-      Pair pair = pair_direct(k, first, root);
+      Pair pair = pair_direct(k, first);
       A zi = own_z[pair.i * kLanes];
       A dzi = 0;
       A products[2 * kRun];

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "../core/cross_hadamard_call.h"
+
 namespace mmhadaptive::cuda {
 
 constexpr int kForwardThreads = 256;
@@ -25,21 +27,12 @@ struct ForwardPlan {
   size_t shared_bytes;
 };
 
-struct ForwardSize {
-  int64_t batch;
-  int64_t channels;
-  int64_t pixels;
-  int selected;
-  int pairs;
+struct ForwardSize : Shape {
   int element_bytes;
   int accumulate_bytes;
   int entry_bytes;
   int multiprocessors;
 };
-
-inline int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 
 inline ForwardPlan plan_planar(const ForwardSize& size) {
   ForwardPlan plan{};
@@ -101,26 +94,27 @@ struct BackwardPlan {
   int64_t tiles;  // of an image
   int64_t tiles_per_block;
   int64_t blocks;
-  int64_t alpha_parts;
-
   // Elements of the scratch memory.
-  int64_t selected_sums(int64_t batch, int selected) const {
-    return batch * tiles * selected;
-  }
-  int64_t pair_sums(int pairs) const {
-    return blocks * 2 * pairs;
-  }
+  int64_t selected_sums;
+  int64_t pair_sums;
+  int64_t alpha_parts;
 };
 
-inline BackwardPlan plan_backward(int64_t batch, int64_t pixels, int selected,
-                                  int multiprocessors) {
+inline BackwardPlan plan_backward(const Shape& shape, int64_t tiles_per_block) {
   BackwardPlan plan{};
-  plan.tiles = divide_up(pixels, kLanes);
-  const int64_t most_blocks = int64_t{kBackwardBlocksPerMultiprocessor} * multiprocessors;
-  plan.tiles_per_block = std::max<int64_t>(1, divide_up(batch * plan.tiles, most_blocks));
-  plan.blocks = divide_up(batch * plan.tiles, plan.tiles_per_block);
-  plan.alpha_parts = divide_up(batch * selected, kFinishThreads);
+  plan.tiles = divide_up(shape.pixels, kLanes);
+  plan.tiles_per_block = tiles_per_block;
+  plan.blocks = divide_up(shape.batch * plan.tiles, tiles_per_block);
+  plan.selected_sums = shape.batch * plan.tiles * shape.selected;
+  plan.pair_sums = plan.blocks * 2 * shape.pairs;
+  plan.alpha_parts = divide_up(shape.batch * shape.selected, kFinishThreads);
   return plan;
+}
+
+inline int64_t tiles_per_block(const Shape& shape, int multiprocessors) {
+  const int64_t tiles = shape.batch * divide_up(shape.pixels, kLanes);
+  const int64_t most_blocks = int64_t{kBackwardBlocksPerMultiprocessor} * multiprocessors;
+  return std::max<int64_t>(1, divide_up(tiles, most_blocks));
 }
 
 }  // namespace mmhadaptive::cuda

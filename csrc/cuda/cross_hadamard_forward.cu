@@ -1,14 +1,18 @@
-#include "forward_kernels.cuh"
-#include "launch.cuh"
+#include <algorithm>
+
+#include "cross_hadamard_forward_kernels.cuh"
+#include "cross_hadamard_launch.cuh"
 
 namespace mmhadaptive::cuda {
 namespace {
 
 template <class T>
-cudaError_t launch_elementwise(const Forward<T>& op, const ForwardCall& call) {
+cudaError_t launch_elementwise(const Forward<T>& op, const ForwardCall& call, Strategy strategy,
+                               cudaStream_t stream) {
+  const bool interleaved = call.layout == Layout::kInterleaved;
   const int64_t out_channels = op.shape.channels + op.shape.pairs;
-  const int64_t fast = call.interleaved ? out_channels : op.shape.pixels;
-  const int64_t slow = call.interleaved ? op.shape.pixels : out_channels;
+  const int64_t fast = interleaved ? out_channels : op.shape.pixels;
+  const int64_t slow = interleaved ? op.shape.pixels : out_channels;
   const unsigned x =
       static_cast<unsigned>(std::min<int64_t>(kForwardThreads, divide_up(fast, 32) * 32));
   const dim3 block(x, kForwardThreads / x);
@@ -16,12 +20,12 @@ cudaError_t launch_elementwise(const Forward<T>& op, const ForwardCall& call) {
                   static_cast<unsigned>(std::min<int64_t>(divide_up(slow, block.y), kMaxGridYZ)),
                   static_cast<unsigned>(std::min<int64_t>(op.shape.batch, kMaxGridYZ)));
   if constexpr (sizeof(T) < sizeof(double)) {
-    if (call.strategy == Strategy::kParity) {
-      return launch(forward_elementwise<T, true>, grid, block, 0, call.stream, op, call.interleaved,
+    if (strategy == Strategy::kParity) {
+      return launch(forward_elementwise<T, true>, grid, block, 0, stream, op, interleaved,
                     AnyNorm{call.norm});
     }
   }
-  return launch(forward_elementwise<T, false>, grid, block, 0, call.stream, op, call.interleaved,
+  return launch(forward_elementwise<T, false>, grid, block, 0, stream, op, interleaved,
                 AnyNorm{call.norm});
 }
 
@@ -49,21 +53,24 @@ cudaError_t launch_interleaved(const Forward<T>& op, NormOf norm, const ForwardP
 }
 
 template <class T>
-cudaError_t launch_tiled(const Forward<T>& op, const ForwardCall& call) {
+cudaError_t launch_tiled(const Forward<T>& op, const ForwardCall& call, int multiprocessors,
+                         cudaStream_t stream) {
   using A = typename AccumulateOf<T>::type;
-  const Shape& shape = op.shape;
-  const ForwardSize size{shape.batch,    shape.channels,       shape.pixels,
-                         shape.selected, shape.pairs,          sizeof(T),
-                         sizeof(A),      sizeof(PairEntry<A>), call.multiprocessors};
+  const ForwardSize size{op.shape, sizeof(T), sizeof(A), sizeof(PairEntry<A>), multiprocessors};
   return with_norm<T>(call.norm, [&](auto norm) {
-    return call.interleaved ? launch_interleaved(op, norm, plan_interleaved(size), call.stream)
-                            : launch_planar(op, norm, plan_planar(size), call.stream);
+    return call.layout == Layout::kInterleaved
+               ? launch_interleaved(op, norm, plan_interleaved(size), stream)
+               : launch_planar(op, norm, plan_planar(size), stream);
   });
 }
 
 }  // namespace
 
-cudaError_t forward(const ForwardCall& call) {
+cudaError_t forward(const ForwardCall& call, Strategy strategy, int multiprocessors,
+                    cudaStream_t stream) {
+  if (call.shape.batch == 0 || call.shape.pixels == 0) {
+    return cudaSuccess;
+  }
   return with_element(call.element, [&](auto element) {
     using T = typename decltype(element)::type;
     using A = typename AccumulateOf<T>::type;
@@ -71,11 +78,11 @@ cudaError_t forward(const ForwardCall& call) {
                         static_cast<T*>(call.y)};
     // Double is there for gradcheck: right, not tuned.
     if constexpr (sizeof(T) < sizeof(double)) {
-      if (call.strategy == Strategy::kTiled) {
-        return launch_tiled(op, call);
+      if (strategy == Strategy::kTiled) {
+        return launch_tiled(op, call, multiprocessors, stream);
       }
     }
-    return launch_elementwise(op, call);
+    return launch_elementwise(op, call, strategy, stream);
   });
 }
 

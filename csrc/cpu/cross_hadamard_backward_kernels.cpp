@@ -1,26 +1,9 @@
-// The CPU kernels. setup.py compiles this file once per instruction set, with
-// MMHADAPTIVE_KERNELS naming the table that it defines.
-#include "kernels.h"
-
-#include "vector_math.h"
+// setup.py compiles this file once per instruction set, and MMHADAPTIVE_INSTRUCTION_SET names the
+// namespace of the copy.
+#include "cross_hadamard_parts.h"
 
 namespace mmhadaptive::cpu {
 namespace {
-
-template <class T>
-struct AccumulateOf {
-  using type = float;
-};
-template <>
-struct AccumulateOf<double> {
-  using type = double;
-};
-
-// Scratch rows hold this many values at most, so that all rows of a tile stay in the first-level
-// or second-level cache. The tile of a shape is never larger.
-constexpr int kPadded = kMaxTile + 64 / sizeof(float);
-constexpr int kPairsPadded = pair_count(kMaxSelected) + 64 / sizeof(float);
-constexpr int kSelectedPadded = kMaxSelected + 64 / sizeof(float);
 
 // Pixels that the interleaved backward carries side by side, to share the loads and stores of the
 // per-pair sums.
@@ -29,172 +12,12 @@ constexpr int kPixelBlock = 4;
 // Pairs that the planar backward carries side by side, as many as there are registers for.
 constexpr int kPairBlock = kVectorBytes == 64 ? 4 : 2;
 
-template <int number>
-struct Constant {
-  static constexpr int value = number;
-};
-
-MMHADAPTIVE_INLINE int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
-// Channels_last kernels ask for the next pixels themselves: their streams of short, partly masked
-// accesses are lost on hardware prefetchers. An address beyond the end of the tensor does no harm.
-constexpr int kLine = 64;
-MMHADAPTIVE_INLINE void prefetch(const void* address) {
-  __builtin_prefetch(address);
-}
-MMHADAPTIVE_INLINE void prefetch_to_write(const void* address) {
-  __builtin_prefetch(address, 1);
-}
-
-template <class T>
-MMHADAPTIVE_INLINE void copy(T* to, const T* from, int64_t count) {
-  __builtin_memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
-}
-
-template <class T>
-MMHADAPTIVE_INLINE const T* rows(const Input& input, int64_t n) {
-  return static_cast<const T*>(input.data) + n * input.batch_stride;
-}
-
-// The first half loads whole vectors and the last one what is left of the row.
-template <class Math, class Body>
-MMHADAPTIVE_INLINE void for_vectors(int64_t count, const Body& body) {
-  int64_t offset = 0;
-  for (; offset + Math::lanes <= count; offset += Math::lanes) {
-    body(offset, Math::lanes);
-  }
-  if (offset < count) {
-    body(offset, static_cast<int>(count - offset));
-  }
-}
-
-template <class Math, class T>
-MMHADAPTIVE_INLINE typename Math::V load_up_to(const T* p, int count) {
-  return count == Math::lanes ? Math::load(p) : Math::load(p, count);
-}
-
-template <class Math, class T>
-MMHADAPTIVE_INLINE void store_up_to(T* p, typename Math::V v, int count) {
-  if (count == Math::lanes) {
-    Math::store(p, v);
-  } else {
-    Math::store(p, v, count);
-  }
-}
-
-template <class T, Norm norm>
-void forward_planar(const Forward& op, int64_t begin, int64_t end) {
-  using A = typename AccumulateOf<T>::type;
-  using Math = VectorMath<A>;
-  using V = typename Math::V;
-  const Shape& shape = op.shape;
-  const int k = shape.selected;
-  const auto* gate = static_cast<const A*>(op.parameters.gate);
-  const auto* weight = static_cast<const A*>(op.parameters.weight);
-  const auto* bias = static_cast<const A*>(op.parameters.bias);
-  const V alpha = Math::broadcast(static_cast<A>(op.parameters.alpha));
-  alignas(64) A z[kMaxSelected][kPadded];
-  alignas(64) A scaled[kPadded];
-
-  for (int64_t task = begin; task < end; ++task) {
-    const int64_t n = task / shape.tiles();
-    const int64_t first = task % shape.tiles() * shape.tile;
-    const int64_t count = smaller(shape.tile, shape.pixels - first);
-    const T* x = rows<T>(op.x, n) + first;
-    T* y = static_cast<T*>(op.y) + n * (shape.channels + shape.pairs) * shape.pixels + first;
-
-    if (count == shape.pixels && op.x.row_stride == shape.pixels) {
-      copy(y, x, shape.channels * shape.pixels);
-    } else {
-      for (int64_t c = 0; c < shape.channels; ++c) {
-        copy(y + c * shape.pixels, x + c * op.x.row_stride, count);
-      }
-    }
-    y += shape.channels * shape.pixels;
-
-    for (int s = 0; s < k; ++s) {
-      const T* row = x + op.parameters.index[n * k + s] * op.x.row_stride;
-      const V g = Math::broadcast(gate[n * k + s]);
-      for_vectors<Math>(count, [&](int64_t offset, int part) {
-        Math::store(&z[s][offset], g * load_up_to<Math>(row + offset, part));
-      });
-    }
-
-    for (int i = 0, p = 0; i < k - 1; ++i) {
-      for (int64_t offset = 0; offset < count; offset += Math::lanes) {
-        Math::store(&scaled[offset], alpha * Math::load(&z[i][offset]));
-      }
-      for (int j = i + 1; j < k; ++j, ++p) {
-        const V w = Math::broadcast(weight[p]);
-        const V b = Math::broadcast(bias[p]);
-        T* row = y + p * shape.pixels;
-        for_vectors<Math>(count, [&](int64_t offset, int part) {
-          const V t = Math::load(&scaled[offset]) * Math::load(&z[j][offset]);
-          const V f = Normalisation<norm, Math>::value(t);
-          store_up_to<Math>(row + offset, norm == Norm::kNone ? f : w * f + b, part);
-        });
-      }
-    }
-  }
-}
-
-template <class T, Norm norm>
-void forward_interleaved(const Forward& op, int64_t begin, int64_t end) {
-  using A = typename AccumulateOf<T>::type;
-  using Math = VectorMath<A>;
-  using V = typename Math::V;
-  const Shape& shape = op.shape;
-  const int k = shape.selected;
-  const int64_t out_channels = shape.channels + shape.pairs;
-  const auto* gate = static_cast<const A*>(op.parameters.gate);
-  const V alpha = Math::broadcast(static_cast<A>(op.parameters.alpha));
-  // Whole vectors are read past the end of these.
-  alignas(64) A weight[kPairsPadded];
-  alignas(64) A bias[kPairsPadded];
-  alignas(64) A z[kSelectedPadded] = {};
-  copy(weight, static_cast<const A*>(op.parameters.weight), shape.pairs);
-  copy(bias, static_cast<const A*>(op.parameters.bias), shape.pairs);
-
-  for (int64_t task = begin; task < end; ++task) {
-    const int64_t n = task / shape.tiles();
-    const int64_t first = task % shape.tiles() * shape.tile;
-    const int64_t count = smaller(shape.tile, shape.pixels - first);
-    const int64_t* index = op.parameters.index + n * k;
-    T* y = static_cast<T*>(op.y) + (n * shape.pixels + first) * out_channels;
-
-    for (int64_t pixel = 0; pixel < count; ++pixel, y += out_channels) {
-      const T* x = rows<T>(op.x, n) + (first + pixel) * op.x.row_stride;
-      copy(y, x, shape.channels);
-      for (int s = 0; s < k; ++s) {
-        z[s] = gate[n * k + s] * widen(x[index[s]]);
-      }
-      T* products = y + shape.channels;
-      for (int i = 0, p = 0; i < k - 1; p += k - 1 - i, ++i) {
-        const V left = alpha * Math::broadcast(z[i]);
-        for (int j = i + 1, q = p; j < k; j += Math::lanes, q += Math::lanes) {
-          prefetch_to_write(products + out_channels + q);
-          const V f = Normalisation<norm, Math>::value(left * Math::load(&z[j]));
-          const V out = norm == Norm::kNone ? f : Math::load(&weight[q]) * f + Math::load(&bias[q]);
-          // What is past the end of row i is overwritten by row i + 1.
-          if (q + Math::lanes <= shape.pairs) {
-            Math::store(products + q, out);
-          } else {
-            Math::store(products + q, out, static_cast<int>(smaller(k - j, Math::lanes)));
-          }
-        }
-      }
-    }
-  }
-}
-
 template <class T, Norm norm>
 void backward_planar(const Backward& op, int64_t begin, int64_t end) {
   using A = typename AccumulateOf<T>::type;
   using Math = VectorMath<A>;
   using V = typename Math::V;
-  const Shape& shape = op.shape;
+  const TiledShape& shape = op.shape;
   const int k = shape.selected;
   const auto* gate = static_cast<const A*>(op.parameters.gate);
   const auto* weight = static_cast<const A*>(op.parameters.weight);
@@ -310,7 +133,7 @@ void backward_interleaved(const Backward& op, int64_t begin, int64_t end) {
   using A = typename AccumulateOf<T>::type;
   using Math = VectorMath<A>;
   using V = typename Math::V;
-  const Shape& shape = op.shape;
+  const TiledShape& shape = op.shape;
   const int k = shape.selected;
   const auto* gate = static_cast<const A*>(op.parameters.gate);
   const A alpha = static_cast<A>(op.parameters.alpha);
@@ -418,61 +241,15 @@ void backward_interleaved(const Backward& op, int64_t begin, int64_t end) {
   }
 }
 
-// Calls body.template operator()<T, norm>() for the run-time element and normalisation.
-template <class T, class Body>
-auto with_norm(Norm norm, const Body& body) {
-  switch (norm) {
-    case Norm::kSoftsign:
-      return body.template operator()<T, Norm::kSoftsign>();
-    case Norm::kSigmoid:
-      return body.template operator()<T, Norm::kSigmoid>();
-    case Norm::kAlgebraic:
-      return body.template operator()<T, Norm::kAlgebraic>();
-    default:
-      return body.template operator()<T, Norm::kNone>();
-  }
-}
-
-template <class Body>
-auto with_types(Element element, Norm norm, const Body& body) {
-  switch (element) {
-    case Element::kDouble:
-      return with_norm<double>(norm, body);
-    case Element::kBFloat16:
-      return with_norm<BFloat16>(norm, body);
-    case Element::kHalf:
-      return with_norm<Half>(norm, body);
-    default:
-      return with_norm<float>(norm, body);
-  }
-}
-
-struct ForwardOf {
-  Layout layout;
-  template <class T, Norm norm>
-  ForwardKernel operator()() const {
-    return layout == Layout::kPlanar ? forward_planar<T, norm> : forward_interleaved<T, norm>;
-  }
-};
-
-struct BackwardOf {
-  Layout layout;
-  template <class T, Norm norm>
-  BackwardKernel operator()() const {
-    return layout == Layout::kPlanar ? backward_planar<T, norm> : backward_interleaved<T, norm>;
-  }
-};
-
-ForwardKernel forward(Element element, Norm norm, Layout layout) {
-  return with_types(element, norm, ForwardOf{layout});
-}
-
-BackwardKernel backward(Element element, Norm norm, Layout layout) {
-  return with_types(element, norm, BackwardOf{layout});
-}
-
 }  // namespace
 
-const Kernels MMHADAPTIVE_KERNELS = {forward, backward};
+BackwardKernel MMHADAPTIVE_INSTRUCTION_SET::backward_kernel(Element element, Norm norm,
+                                                            Layout layout) {
+  return with_types(element, norm, [layout](auto zero, auto constant) {
+    using T = decltype(zero);
+    constexpr Norm kNorm = decltype(constant)::value;
+    return layout == Layout::kPlanar ? backward_planar<T, kNorm> : backward_interleaved<T, kNorm>;
+  });
+}
 
 }  // namespace mmhadaptive::cpu

@@ -2,7 +2,7 @@
 // layout of x.
 #pragma once
 
-#include "device.cuh"
+#include "cross_hadamard_device.cuh"
 
 namespace mmhadaptive::cuda {
 
@@ -66,8 +66,7 @@ __global__ void forward_elementwise(Forward<T> op, bool interleaved, AnyNorm nor
         if constexpr (parity) {
           pair = pair_parity(k, cell);
         } else {
-          const int root = static_cast<int>(sqrtf(8.0f * (shape.pairs - 1 - cell) + 1.0f));
-          pair = pair_direct(k, cell, root);
+          pair = pair_direct(k, cell);
         }
         const int64_t i = checked_channel(index, pair.i, shape.channels);
         const int64_t j = checked_channel(index, pair.j, shape.channels);
@@ -93,8 +92,7 @@ template <class T>
 __device__ __forceinline__ PairEntry<typename AccumulateOf<T>::type> pair_entry(
     const Forward<T>& op, bool has_parameters, int p) {
   using A = typename AccumulateOf<T>::type;
-  const int root = static_cast<int>(sqrtf(8.0f * (op.shape.pairs - 1 - p) + 1.0f));
-  const Pair pair = pair_direct(op.shape.selected, p, root);
+  const Pair pair = pair_direct(op.shape.selected, p);
   PairEntry<A> entry{1, 0, static_cast<short>(pair.i), static_cast<short>(pair.j)};
   if (has_parameters) {
     entry.weight = op.parameters.weight[p];

@@ -1,5 +1,4 @@
-// Index maths and normalisations of the cross-Hadamard operator, shared by the CPU and the CUDA
-// kernels and compiled on its own by the tests.
+// Index maths and normalisations of the cross-Hadamard operator, on the host and on the device.
 //
 // The products of k selected channels are numbered row by row over the strict upper triangle:
 // p = 0 is (0, 1), p = k - 2 is (0, k - 1), p = k - 1 is (1, 2), and so on.
@@ -8,13 +7,9 @@
 // out-of-line copy kept by the linker could carry instructions that the machine does not have.
 #pragma once
 
-#include <cstdint>
+#include <math.h>
 
-#if defined(__CUDACC__)
-#define MMHADAPTIVE_INLINE __host__ __device__ __forceinline__
-#else
-#define MMHADAPTIVE_INLINE inline __attribute__((always_inline))
-#endif
+#include "common.h"
 
 namespace mmhadaptive {
 
@@ -49,6 +44,10 @@ MMHADAPTIVE_INLINE constexpr Pair pair_direct(int k, int p, int root_guess) {
   r += (r + 1) * (r + 2) / 2 <= from_end;
   const int i = k - 2 - r;
   return {i, p - pair_row_start(k, i) + i + 1};
+}
+
+MMHADAPTIVE_INLINE Pair pair_direct(int k, int p) {
+  return pair_direct(k, p, static_cast<int>(sqrtf(8.0f * (pair_count(k) - 1 - p) + 1.0f)));
 }
 
 // The triangle folded into a full rectangle, by the parity of k: row r of the triangle and the row

@@ -1,0 +1,62 @@
+// What a call of the operator is given: raw pointers, sizes and strides, in elements. It is the
+// same on every device and for every framework.
+#pragma once
+
+#include <cstdint>
+
+#include "common.h"
+#include "cross_hadamard.h"
+
+namespace mmhadaptive {
+
+// Planar: the pixels of a channel are adjacent (NCHW). Interleaved: the channels of a pixel are
+// adjacent (channels_last). A "row" is a channel in the first and a pixel in the second.
+enum class Layout : int { kPlanar = 0, kInterleaved = 1 };
+
+struct Shape {
+  int64_t batch;
+  int64_t channels;  // of x
+  int64_t pixels;
+  int selected;
+  int pairs;
+};
+
+struct AnyInput {
+  const void* data;
+  int64_t batch_stride;
+  int64_t row_stride;
+};
+
+// The small vectors are in the type of the arithmetic: double for double, else float.
+struct AnyParameters {
+  const int64_t* index;  // batch x selected
+  const void* gate;      // batch x selected
+  const void* alpha;     // one; null without a normalisation, and so are the next two
+  const void* weight;    // pairs
+  const void* bias;      // pairs; the backward does not read it
+};
+
+struct Call {
+  Shape shape;
+  AnyParameters parameters;
+  AnyInput x;
+  Element element;
+  Norm norm;
+  Layout layout;
+};
+
+struct ForwardCall : Call {
+  void* y;  // dense in the layout of x
+};
+
+// Gradients that are not needed are null. Those of the small vectors have their type.
+struct BackwardCall : Call {
+  AnyInput dy;
+  void* dx;  // dense in the layout of x
+  void* dgate;
+  void* dalpha;
+  void* dweight;
+  void* dbias;
+};
+
+}  // namespace mmhadaptive
