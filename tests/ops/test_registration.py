@@ -10,7 +10,9 @@ import torch
 from literal import make_inputs
 from torch._dynamo.testing import AotEagerAndRecordGraphs
 
+from mmhadaptive.engine.complexity import mac_analyzer
 from mmhadaptive.ops import cross_hadamard
+from mmhadaptive.ops.arguments import num_products
 from mmhadaptive.ops.dispatch import FORWARD, SCHEMA
 
 FILES = ("test_registration.py", "test_onnx_export.py")
@@ -55,6 +57,12 @@ def test_an_exported_program_has_the_node(arguments, grad):
     decomposed = exported.run_decompositions()
     assert targets(decomposed.graph) == expected
     assert torch.equal(decomposed.module()(*arguments), Module()(*arguments))
+
+
+def test_the_counter_has_the_node(arguments):
+    counts = mac_analyzer(Module(), arguments).by_operator()
+    x, index = arguments[:2]
+    assert counts["cross_hadamard"] == num_products(index.shape[1]) * x[:, 0].numel()
 
 
 def test_a_dynamic_graph_has_the_node_and_its_memory_format():
