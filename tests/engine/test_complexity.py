@@ -70,7 +70,7 @@ def test_one_config(run_here, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("config", "options", "size"),
     [
-        ("ssd_hadaptive_s_digits.py", [], [128, 128]),
+        ("detection/ssd_hadaptive_s_digits.py", [], [128, 128]),
         ("plugin/retinanet_r50_ach_coco.py", ["--size", 64, 96], [64, 96]),
     ],
 )
