@@ -60,7 +60,6 @@ def test_digits_are_a_sound_coco_set(digits):
 
 
 def test_training_and_held_out_digits_are_disjoint():
-
     sys.path.insert(0, str(ROOT / "tools"))
     try:
         from make_digits import split_digits
