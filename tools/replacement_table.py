@@ -93,7 +93,7 @@ def markdown(networks, berts):
             for key in ("parameters", "macs")
         ]
         if "paper_original" in entry:
-            paper = "{parameters_m} M, {macs_m} M".format(**entry["paper_original"])
+            paper = "{parameters_m:g} M, {macs_m:g} M".format(**entry["paper_original"])
             paper += " ({:+.1f} %, {:+.1f} %)".format(*entry["difference_percent"])
         else:
             paper = "-"

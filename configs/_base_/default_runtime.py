@@ -21,7 +21,6 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl"),
 )
 randomness = dict(seed=0, diff_rank_seed=False)
-vis_backends = [dict(type="LocalVisBackend")]
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
 log_level = "INFO"
 load_from = None
