@@ -1,1 +1,1 @@
-_base_ = "detection/ssd_hadaptive_l_coco.py"
+_base_ = ["_base_/models/ssd_hadaptive_l.py", "_base_/coco.py"]

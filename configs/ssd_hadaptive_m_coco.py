@@ -1,1 +1,1 @@
-_base_ = "detection/ssd_hadaptive_m_coco.py"
+_base_ = ["_base_/models/ssd_hadaptive_m.py", "_base_/coco.py"]

@@ -1,1 +1,1 @@
-_base_ = "detection/ssd_hadaptive_s_coco.py"
+_base_ = ["_base_/models/ssd_hadaptive_s.py", "_base_/coco.py"]

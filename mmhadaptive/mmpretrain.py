@@ -13,4 +13,5 @@ with needs(*MMPRETRAIN, user=__name__):
 
 FOLDER = Path(__file__).parent / ".mim"
 
-ModelHub.register_model_index(FOLDER / "configs/classification/metafile.yml", config_prefix=FOLDER)
+for kind in ("classification", "replacement"):
+    ModelHub.register_model_index(FOLDER / f"configs/{kind}/metafile.yml", config_prefix=FOLDER)

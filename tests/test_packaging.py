@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmengine.infer import BaseInferencer
+from mmengine.registry import MODELS, DefaultScope
 
 import mmhadaptive.engine  # noqa: F401  makes the name known
 
@@ -117,6 +118,7 @@ assert classifier.head.num_classes == 7
 assert "hadaptive_s_cifar100" in mmpretrain.list_models("hadaptive")
 classifier = mmpretrain.get_model("hadaptive_s_cifar100")
 assert "pred_class" in mmpretrain.inference_model(classifier, image)
+assert "mobilevit_small_ach_in1k" in mmpretrain.list_models("mobilevit")
 
 cfg = Config.fromfile(f"{folder}/detector.py")
 detector = init_detector(cfg, device="cpu")
@@ -138,7 +140,7 @@ def own_configs(tmp_path):
         "model = dict(test_cfg=dict(max_per_img=7))\n"
     )
     (tmp_path / "classifier.py").write_text(
-        "_base_ = 'mmhadaptive::classification/hadaptive_s_cifar100.py'\n"
+        "_base_ = 'mmhadaptive::classification/cifar100/hadaptive_s_cifar100.py'\n"
         "model = dict(head=dict(num_classes=7))\n"
     )
     return tmp_path
@@ -161,13 +163,26 @@ def test_configs_of_the_checkout_by_name(own_configs):
     assert detector.model.backbone.arch == "s"
     classifier = Config.fromfile(own_configs / "classifier.py")
     assert classifier.model.head.num_classes == 7
-    assert classifier.train_dataloader.dataset.type == "CIFAR100Files"
+    assert classifier.test_dataloader.dataset.type == "CIFAR100Files"
+
+
+def test_a_network_of_a_library_takes_the_recipe_by_name(tmp_path):
+    path = tmp_path / "peer.py"
+    path.write_text(
+        '_base_ = ["mmpretrain::_base_/models/resnet18.py", "mmhadaptive::_base_/cifar100.py"]\n'
+        "model = dict(head=_base_.head)\n"
+    )
+    cfg = Config.fromfile(path)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model})
+    assert type(model.head.loss_module).__name__ == "LabelSmoothLoss"
+    assert type(model.data_preprocessor).__name__ == "BatchAugmentPreprocessor"
+    assert model.head.fc.out_features == 100
 
 
 def test_every_config_of_ours_has_its_name_in_the_model_index():
     listed = {m["Name"]: m["Config"] for m in BaseInferencer._get_models_from_metafile(str(ROOT))}
-    patterns = ("detection/*.py", "classification/hadaptive_*.py")
-    configs = [path for pattern in patterns for path in ROOT.glob(f"configs/{pattern}")]
-    expected = {p.stem: str(p.relative_to(ROOT)) for p in configs if "in_memory" not in p.stem}
-    assert listed == expected
+    folders = ("detection", "classification", "replacement")
+    configs = [path for folder in folders for path in ROOT.glob(f"configs/{folder}/**/*.py")]
+    assert listed == {path.stem: str(path.relative_to(ROOT)) for path in configs}
     assert set(BaseInferencer.list_models("mmhadaptive")) == set(listed)

@@ -6,9 +6,9 @@ For images of 224 and of 32 pixels, three things are timed: until a batch is rea
 the network, augmented and normalised (``input``); the whole training with that input
 (``training``); and the training steps alone, on one batch that is there already (``network``). A
 training is bound by the network where the last two agree. All take turns within one run; the
-figures are medians of the rounds. The network and the stock pipeline are those of
-``configs/classification/hadaptive_s_cifar100.py``, the other input that of its ``_in_memory.py``;
-precision is bfloat16 on a GPU, float32 on a CPU.
+figures are medians of the rounds. The network and the input from memory are those of
+``configs/classification/cifar100/hadaptive_s_cifar100.py``, the stock pipeline is that of its
+``_stock.py``; precision is bfloat16 on a GPU, float32 on a CPU.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from mmengine.utils import import_modules_from_strings
 from mmhadaptive.engine.record import write_record
 from mmhadaptive.layers import adapt_temperature
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "classification"
-NAMES = {"stock": "hadaptive_s_cifar100.py", "in_memory": "hadaptive_s_cifar100_in_memory.py"}
+CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "classification" / "cifar100"
+NAMES = {"stock": "hadaptive_s_cifar100_stock.py", "in_memory": "hadaptive_s_cifar100.py"}
 SIZES = (224, 32)
 
 

@@ -6,7 +6,7 @@
 
 The first counts the classifier or detector of a config, at the size at which the config tests it
 or at ``--size``. ``--table7`` counts the networks of the paper's Table 7 for 100 classes, and again
-as they were published (``configs/classification/published.csv``), with the difference.
+as they were published (``configs/classification/metafile.yml``), with the difference.
 ``--sweeps`` counts the three expansions, 1x1 convolution, Ghost and ACH, over the input's width and
 over the expansion ratio, as Figs. 5 and 6, beside closed formulas, and draws
 ``docs/images/complexity_{width,ratio}.png``. ``--out`` is the file of the record.
@@ -15,7 +15,6 @@ Networks that train with parallel branches are counted with these merged.
 """
 
 import argparse
-import csv
 import io
 from pathlib import Path
 
@@ -34,9 +33,9 @@ from mmhadaptive.engine.complexity import complexity, network_complexity
 from mmhadaptive.engine.input_size import input_size
 from mmhadaptive.engine.record import write_record
 from mmhadaptive.layers import AdaptiveCrossHadamard, GhostExpansion, selected_for_width
+from mmhadaptive.published import published_figures
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = ROOT / "configs" / "classification"
 COUNTS = ("parameters", "macs", "activations")
 # (input channels, expansion ratio).
 SWEEPS = {
@@ -69,32 +68,36 @@ def count_config(cfg, size, num_classes=None, merged=True):
 
 
 def table7(logger):
-    with (CONFIGS / "published.csv").open() as file:
-        published = list(csv.DictReader(file))
+    published = [figure for figure in published_figures() if figure.parameters]
     networks = []
-    for name in dict.fromkeys(row["model"] for row in published):
+    for name in (figure.name for figure in published if figure.source == "Table 7"):
         logger.info(name)
-        path = CONFIGS / f"{name}_cifar100.py"
-        counts = count_config(Config.fromfile(path), (224, 224), 100)
-        entry = dict(model=name, **counts, published=[])
-        for row in (row for row in published if row["model"] == name):
-            size, num_classes = int(row["input_size"]), int(row["num_classes"])
-            merged = row["merged"] == "yes"
-            ours = count_config(Config.fromfile(path), (size, size), num_classes, merged)
-            theirs = {key: float(row[f"{key}_m"]) for key in COUNTS if row[f"{key}_m"]}
+        entry = dict(model=name.removesuffix("_cifar100"), published=[])
+        counted = {}
+        for figure in (figure for figure in published if figure.name == name):
+            for form in ((100, 224, True), (figure.classes, figure.input_size, figure.merged)):
+                if form not in counted:
+                    classes, size, merged = form
+                    cfg = Config.fromfile(ROOT / figure.config)
+                    counted[form] = count_config(cfg, (size, size), classes, merged)
+            ours = counted[form]
+            printed = zip(
+                COUNTS, (figure.parameters, figure.flops, figure.activations), strict=True
+            )
+            theirs = {key: float(count) / 1e6 for key, count in printed if count}
             percent = {k: round(100 * (ours[k] / 1e6 / v - 1), 2) for k, v in theirs.items()}
             entry["published"].append(
                 dict(
-                    source=row["source"],
-                    num_classes=num_classes,
-                    input_size=size,
-                    merged=merged,
+                    source=figure.source,
+                    num_classes=figure.classes,
+                    input_size=figure.input_size,
+                    merged=figure.merged,
                     millions=theirs,
                     ours=ours,
                     difference_percent=percent,
                 )
             )
-        networks.append(entry)
+        networks.append(entry | counted[100, 224, True])
     return networks
 
 
@@ -114,7 +117,7 @@ def table7_rows(networks):
                 by += ", branches not merged"
             theirs, percent = row["millions"], row["difference_percent"]
             published.append(
-                f"{theirs['parameters']:g}, {theirs['macs']:g} "
+                f"{theirs['parameters']:.2f}, {theirs['macs']:g} "
                 f"({percent['parameters']:+.1f} %, {percent['macs']:+.1f} %; {by})"
             )
         yield f"| `{entry['model']}` | {counts} | {'<br>'.join(published)} |"

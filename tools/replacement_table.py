@@ -4,7 +4,6 @@ Writes a record and prints its tables in Markdown.
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import torch
@@ -18,9 +17,9 @@ from mmhadaptive.engine.complexity import mac_analyzer
 from mmhadaptive.engine.record import write_record
 from mmhadaptive.models import replace_blocks
 from mmhadaptive.models.bert import FEED_FORWARDS, build_bert
+from mmhadaptive.published import published_figures
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "replacement"
-PUBLISHED = CONFIGS.parent / "classification" / "published.csv"
 
 
 def numbers_last(path):
@@ -29,10 +28,15 @@ def numbers_last(path):
 
 
 def paper_figures():
-    """Millions of parameters and of MACs of originals. Those of replaced ones are not at hand."""
-    with PUBLISHED.open() as file:
-        rows = [row for row in csv.DictReader(file) if row["source"] == "Table 7"]
-    return {row["model"]: (float(row["parameters_m"]), float(row["macs_m"])) for row in rows}
+    """Millions of parameters and of MACs of the originals, for 100 classes, as in Table 7."""
+    return {
+        figure.name.removesuffix("_cifar100"): (
+            float(figure.parameters) / 1e6,
+            float(figure.flops) / 1e6,
+        )
+        for figure in published_figures()
+        if figure.source == "Table 7" and figure.parameters and figure.classes == 100
+    }
 
 
 def replaced_network(path, published):
@@ -89,10 +93,10 @@ def markdown(networks, berts):
             for key in ("parameters", "macs")
         ]
         if "paper_original" in entry:
-            paper = "{parameters_m} M, {macs_m} M".format(**entry["paper_original"])
+            paper = "{parameters_m:g} M, {macs_m:g} M".format(**entry["paper_original"])
             paper += " ({:+.1f} %, {:+.1f} %)".format(*entry["difference_percent"])
         else:
-            paper = "not at hand"
+            paper = "-"
         targets = [t.removeprefix("backbone.").removeprefix("model.") for t in entry["targets"]]
         blocks = targets[0] if len(targets) == 1 else f"{targets[0]} to {targets[-1]}"
         selected = ", ".join(map(str, dict.fromkeys(entry["num_selected"])))

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import torch
 from mmengine.dist import is_main_process
 
 from mmhadaptive.engine.coco_annotations import check_coco_annotations
@@ -15,13 +16,18 @@ from mmhadaptive.engine.launch import (
 )
 from mmhadaptive.engine.record import write_record
 
+OPTIM_WRAPPERS = {"bfloat16": "BFloat16OptimWrapper", "float16": "AmpOptimWrapper"}
+
 
 def parse_args():
     parser = run_arguments(__doc__)
     parser.add_argument(
         "--amp",
-        action="store_true",
-        help="mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU",
+        nargs="?",
+        const="float16" if torch.cuda.is_available() else "bfloat16",
+        choices=OPTIM_WRAPPERS,
+        help="mixed precision, float16 with loss scaling; without a name, float16 on a GPU and "
+        "bfloat16 on a CPU",
     )
     parser.add_argument(
         "--auto-scale-lr",
@@ -42,10 +48,7 @@ def main():
     args = parse_args()
     cfg = load_config(args)
     if args.amp:
-        import torch
-
-        cuda = torch.cuda.is_available()
-        cfg.optim_wrapper.type = "AmpOptimWrapper" if cuda else "BFloat16OptimWrapper"
+        cfg.optim_wrapper.type = OPTIM_WRAPPERS[args.amp]
     if args.auto_scale_lr:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             raise KeyError(f"{args.config} has no auto_scale_lr.base_batch_size")

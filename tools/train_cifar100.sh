@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train the networks of the CIFAR-100 table one after the other, for so many seconds in all, and
-# write their curves and records. Called again it continues, until it says that all are trained:
+# write their curves and records, in bfloat16. Called again it continues, until it says that all are
+# trained:
 #
 #     tools/train_cifar100.sh SECONDS RESULTS [KEY=VALUE ...]
 #
@@ -35,7 +36,7 @@ print('epochs', Config.fromfile(sys.argv[1]).train_cfg.max_epochs)" "$1" | awk '
 }
 
 for network in $networks; do
-  config=configs/classification/${network}_cifar100_in_memory.py
+  config=configs/classification/cifar100/${network}_cifar100.py
   work=$results/work_dirs/$network
   [ -e "$work/trained" ] && continue
   left=$((limit - SECONDS - margin))
@@ -43,7 +44,7 @@ for network in $networks; do
     echo "time is up; $network and what follows it are not trained yet"
     exit 0
   fi
-  "${PYTHON:-python}" tools/train.py "$config" --resume --work-dir "$work" --cfg-options \
+  "${PYTHON:-python}" tools/train.py "$config" --resume --work-dir "$work" --amp bfloat16 --cfg-options \
     "default_hooks.timed_checkpoint.stop_seconds=$left" "${settings[@]}"
   record=("$work" --out "$results/${network}_cifar100")
   if compgen -G "$work/best_*.pth" >/dev/null; then

@@ -1,22 +1,16 @@
-# Runtime of the classification configs: hooks, logging, and what mmhadaptive registers.
-_base_ = "default_runtime.py"
+# What a classifier's runtime has of mmpretrain, and what mmhadaptive registers for it.
 default_scope = "mmpretrain"
 custom_imports = dict(
-    _delete_=True,
     imports=[
         "mmhadaptive.models.backbones",
+        "mmhadaptive.models.replacement",
         "mmhadaptive.datasets",
         "mmhadaptive.engine",
         "mmhadaptive.visualization",
     ],
     allow_failed_imports=False,
 )
-
-default_hooks = dict(
-    visualization=dict(_delete_=True, type="ClsVisualizationHook", enable=False, interval=100),
-)
-# That of the detection configs is mmdet's.
+visualizer = dict(type="UniversalVisualizer", vis_backends=[dict(type="LocalVisBackend")])
+# For default_hooks of the recipe.
+visualization = dict(type="ClsVisualizationHook", enable=False, interval=100)
 custom_hooks = []
-visualizer = dict(
-    _delete_=True, type="UniversalVisualizer", vis_backends=[dict(type="LocalVisBackend")]
-)

@@ -1,15 +1,5 @@
-# Runtime of the detection configs: hooks, logging, and what mmhadaptive registers.
-default_scope = "mmdet"
-custom_imports = dict(
-    imports=[
-        "mmhadaptive.models.backbones",
-        "mmhadaptive.models.dense_heads",
-        "mmhadaptive.engine",
-        "mmhadaptive.evaluation",
-    ],
-    allow_failed_imports=False,
-)
-
+# Runtime of every task: hooks, environment, logging. What a library adds stands in its
+# *_runtime.py; a recipe lists both.
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50),
@@ -17,7 +7,6 @@ default_hooks = dict(
     # The best by the evaluator's first metric.
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3, save_best="auto"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
-    visualization=dict(type="DetVisualizationHook"),
     adapt_temperature=dict(type="AdaptTemperatureHook"),
     epoch_seed=dict(type="EpochSeedHook"),
     check_checkpoint=dict(type="CheckCheckpointHook"),
@@ -25,7 +14,6 @@ default_hooks = dict(
     channels_last=dict(type="ChannelsLastHook"),
     check_loss=dict(type="CheckLossHook"),
 )
-custom_hooks = [dict(type="NumClassCheckHook")]
 
 env_cfg = dict(
     cudnn_benchmark=True,
@@ -33,8 +21,6 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl"),
 )
 randomness = dict(seed=0, diff_rank_seed=False)
-vis_backends = [dict(type="LocalVisBackend")]
-visualizer = dict(type="DetLocalVisualizer", vis_backends=vis_backends, name="visualizer")
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
 log_level = "INFO"
 load_from = None

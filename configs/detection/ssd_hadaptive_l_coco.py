@@ -1,17 +1,1 @@
-# Hadaptive-Net-L ends at stride 64, so one extra layer is enough.
-_base_ = [
-    "../_base_/models/ssd_hadaptive_s.py",
-    "../_base_/datasets/coco_320.py",
-    "../_base_/schedules/sgd_120e.py",
-    "../_base_/default_runtime.py",
-]
-model = dict(
-    backbone=dict(arch="l", out_indices=(2, 3, 4, 5)),
-    neck=dict(
-        in_channels=(96, 192, 256, 256),
-        out_channels=(96, 192, 256, 256, 128),
-        level_strides=(2,),
-        level_paddings=(1,),
-    ),
-    bbox_head=dict(in_channels=(96, 192, 256, 256, 128)),
-)
+_base_ = ["../_base_/models/ssd_hadaptive_l.py", "../_base_/coco.py"]

@@ -5,6 +5,7 @@ _base_ = [
     "../_base_/datasets/digits_128.py",
     "../_base_/schedules/sgd_18e.py",
     "../_base_/default_runtime.py",
+    "../_base_/detection_runtime.py",
 ]
 model = dict(
     bbox_head=dict(
@@ -12,4 +13,4 @@ model = dict(
         anchor_generator=dict(min_sizes=[10, 20, 40, 64, 96], max_sizes=[20, 40, 64, 96, 128]),
     )
 )
-default_hooks = dict(logger=dict(interval=20))
+default_hooks = dict(logger=dict(interval=20), visualization=_base_.visualization)

@@ -78,7 +78,7 @@ WRONG = {
         "model.roi_head.bbox_roi_extractor SingleRoIExtractor is for strides 8, 16, 32, 64",
     ),
     "the classifier has another width": (
-        "classification/hadaptive_s_cifar100",
+        "classification/cifar100/hadaptive_s_cifar100",
         dict(backbone=dict(final_channels=64)),
         "backbone HadaptiveNet gives 64 channels at strides 32, neck GlobalAveragePooling makes "
         "of them 64 channels, but model.head StackedLinearClsHead takes 960 channels",

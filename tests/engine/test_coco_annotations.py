@@ -338,7 +338,9 @@ def test_wrapped_sets_are_checked(complaint):
 
 
 def test_other_sets_are_left_alone(check):
-    cfg = Config.fromfile(ROOT / "configs" / "classification" / "hadaptive_s_cifar100.py")
+    cfg = Config.fromfile(
+        ROOT / "configs" / "classification" / "cifar100" / "hadaptive_s_cifar100.py"
+    )
     check_coco_annotations(cfg, ("train", "val"))
 
     def read_segments(cfg):

@@ -38,9 +38,9 @@ def test_missing_annotation_file_and_folder_are_named(tmp_path):
     check_data_files(config(coco(tmp_path)), ("train", "val"))
 
 
-@pytest.mark.parametrize("suffix", ["", "_in_memory"])
+@pytest.mark.parametrize("suffix", ["", "_stock"])
 def test_a_missing_folder_without_annotation_file_is_named(suffix, tmp_path):
-    cfg = Config.fromfile(ROOT / f"configs/classification/hadaptive_s_cifar100{suffix}.py")
+    cfg = Config.fromfile(ROOT / f"configs/classification/cifar100/hadaptive_s_cifar100{suffix}.py")
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.dataset.get("dataset", loader.dataset).data_root = str(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="nowhere"):
@@ -55,8 +55,8 @@ def test_a_missing_folder_without_annotation_file_is_named(suffix, tmp_path):
         ("ssd_hadaptive_l_coco.py", "cocodataset.org"),
         ("detection/ssd_hadaptive_s_bccd.py", "BCCD_Dataset"),
         ("detection/ssd_hadaptive_s_digits.py", "make_digits.py"),
-        ("classification/hadaptive_s_cifar100.py", "cifar-100-python.tar"),
-        ("classification/hadaptive_s_imagenet.py", "image-net.org"),
+        ("classification/cifar100/hadaptive_s_cifar100.py", "cifar-100-python.tar"),
+        ("classification/imagenet/hadaptive_s_imagenet.py", "image-net.org"),
     ],
 )
 def test_missing_data_say_where_they_come_from(name, address, tmp_path, monkeypatch):

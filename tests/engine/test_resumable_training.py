@@ -15,7 +15,7 @@ from mmhadaptive.engine.launch import build_runner
 
 from ..conftest import ROOT
 
-CONFIGS = ROOT / "configs" / "classification"
+CONFIGS = ROOT / "configs" / "classification" / "cifar100"
 names = itertools.count()
 EPOCHS = 20
 
@@ -264,7 +264,7 @@ def test_a_moved_work_dir_resumes(folder, tmp_path):
 
 def test_losses_equal_those_of_the_stock_pipeline(folder, tmp_path):
     """Without augmentation the two paths see the same images in the same order."""
-    stock = config(folder, tmp_path / "stock", "hadaptive_s_cifar100", epochs=1)
+    stock = config(folder, tmp_path / "stock", "hadaptive_s_cifar100_stock", epochs=1)
     pipeline = [dict(type="PackInputs")]
     stock.train_dataloader.dataset.pipeline = pipeline
     stock.val_dataloader.dataset.pipeline = pipeline
@@ -278,7 +278,7 @@ def test_losses_equal_those_of_the_stock_pipeline(folder, tmp_path):
 
 
 def test_accuracy_agrees_with_the_stock_pipeline(folder, tmp_path):
-    stock = config(folder, tmp_path / "stock", "hadaptive_s_cifar100", epochs=EPOCHS)
+    stock = config(folder, tmp_path / "stock", "hadaptive_s_cifar100_stock", epochs=EPOCHS)
     stock.train_dataloader.dataset.pipeline.pop(2)
     stock.val_dataloader.dataset.pipeline.pop(0)
     ours = config(folder, tmp_path / "ours", epochs=EPOCHS)

@@ -135,7 +135,7 @@ def test_the_best_checkpoint_follows_the_metric_of_the_config(
 
 def test_mmpretrain_draws_the_schedule(tmp_path, run_here):
     script = Path(mmpretrain.__file__).parent / ".mim/tools/visualization/vis_scheduler.py"
-    config = ROOT / "configs" / "classification" / "hadaptive_s_cifar100_10pct_32px.py"
+    config = ROOT / "configs" / "classification" / "cifar100" / "hadaptive_s_cifar100_10pct_32px.py"
     picture = tmp_path / "schedule.png"
     options = ("--dataset-size", 128, "--save-path", picture, "--not-show")
     run_here(script, config, *options, "--cfg-options", f"work_dir={tmp_path}")

@@ -16,7 +16,7 @@ from ..conftest import ROOT
 # The views of each picture: as it is, and mirrored.
 VIEWS = '[[dict(type="RandomFlip", prob=p) for p in (0.0, 1.0)], [dict(type="{}")]]'
 CLASSIFIER = f"""
-_base_ = {str(ROOT / "configs" / "classification" / "hadaptive_s_cifar100.py")!r}
+_base_ = {str(ROOT / "configs" / "classification" / "cifar100" / "hadaptive_s_cifar100.py")!r}
 model = dict(head=dict(num_classes=2))
 load = [dict(type="LoadImageFromFile")]
 test_dataloader = dict(

@@ -94,7 +94,7 @@ def test_no_weights_are_published():
 def test_images_are_prepared_as_for_the_configs():
     model = timm.create_model("hadaptive_l")
     data = timm.data.resolve_model_data_config(model)
-    test = Config.fromfile("configs/classification/hadaptive_l_imagenet.py")
+    test = Config.fromfile("configs/classification/imagenet/hadaptive_l_imagenet.py")
     preprocessor = test.data_preprocessor
     assert data["input_size"] == (3, 224, 224)
     torch.testing.assert_close([255 * v for v in data["mean"]], list(preprocessor.mean))

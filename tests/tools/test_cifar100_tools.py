@@ -32,18 +32,16 @@ def trained(tmp_path_factory, run_tool):
     config = folder / "tiny.py"
     config.write_text(
         f"""
-_base_ = {str(ROOT / "configs" / "classification" / "hadaptive_s_cifar100.py")!r}
+_base_ = {str(ROOT / "configs" / "classification" / "cifar100" / "hadaptive_s_cifar100.py")!r}
 data_root = {str(folder)!r}
-train_pipeline = _base_.train_pipeline
+data_preprocessor = dict(size=48)
 test_pipeline = _base_.test_pipeline
-train_pipeline[2].scale = test_pipeline[0].scale = 48
-train_dataloader = dict(
-    batch_size=8, num_workers=0, dataset=dict(data_root=data_root, pipeline=train_pipeline)
-)
-val_dataloader = dict(
+test_pipeline[0].scale = 48
+train_dataloader = dict(batch_size=8, dataset=dict(dataset=dict(data_root=data_root)))
+val_dataloader = dict(dataset=dict(dataset=dict(data_root=data_root)))
+test_dataloader = dict(
     batch_size=8, num_workers=0, dataset=dict(data_root=data_root, pipeline=test_pipeline)
 )
-test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=2)
 """
     )
@@ -143,6 +141,7 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
     assert "resumed epoch: 1, iter: 4" in out
     assert (work / "trained").exists()
     assert "all networks are trained" in out
+    assert "BFloat16OptimWrapper" in (work / "hadaptive_s_cifar100.py").read_text()
     (picture,) = work.glob("*/vis_data/vis_image/0_2.png")
     drawn = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
     # The labels stand at the top.
@@ -211,7 +210,7 @@ def test_the_training_script_says_that_a_network_is_not_trained_yet(rehearse):
 
 
 def test_two_processes_in_pieces_equal_an_uninterrupted_run(trained, run_dist, tmp_path):
-    config = ROOT / "configs" / "classification" / "hadaptive_s_cifar100_10pct_32px.py"
+    config = ROOT / "configs" / "classification" / "cifar100" / "hadaptive_s_cifar100_10pct_32px.py"
     settings = [f"{split}_dataloader.dataset.dataset.data_root={trained[2]}" for split in SPLITS]
     settings += ["train_dataloader.dataset.dataset.fraction=1.0", "train_dataloader.batch_size=4"]
     settings += ["train_cfg.max_epochs=2"]

@@ -18,16 +18,14 @@ def test_trains_and_is_tested(tmp_path, run_here):
         f"""
 _base_ = {str(ROOT / "configs" / "replacement" / "mobilenetv3_small_ach_9_10_cifar100.py")!r}
 data_root = {str(tmp_path)!r}
-train_pipeline = _base_.train_pipeline
+data_preprocessor = dict(size=48)
 test_pipeline = _base_.test_pipeline
-train_pipeline[2].scale = test_pipeline[0].scale = 48
-train_dataloader = dict(
-    batch_size=8, num_workers=0, dataset=dict(data_root=data_root, pipeline=train_pipeline)
-)
-val_dataloader = dict(
+test_pipeline[0].scale = 48
+train_dataloader = dict(batch_size=8, dataset=dict(dataset=dict(data_root=data_root)))
+val_dataloader = dict(dataset=dict(dataset=dict(data_root=data_root)))
+test_dataloader = dict(
     batch_size=8, num_workers=0, dataset=dict(data_root=data_root, pipeline=test_pipeline)
 )
-test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=1)
 default_hooks = dict(logger=dict(interval=1))
 """

@@ -3,11 +3,14 @@
 import json
 import os
 import pickle
+import runpy
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -57,8 +60,6 @@ def test_digits_are_a_sound_coco_set(digits):
 
 
 def test_training_and_held_out_digits_are_disjoint():
-    import sys
-
     sys.path.insert(0, str(ROOT / "tools"))
     try:
         from make_digits import split_digits
@@ -79,6 +80,20 @@ def test_mixed_precision_training_left_a_checkpoint(trained):
     assert (trained / "epoch_1.pth").exists()
     config = (trained / "digits.py").read_text()
     assert "BFloat16OptimWrapper" in config
+
+
+@pytest.mark.parametrize(
+    ("options", "wrapper"),
+    [
+        (["--amp"], "AmpOptimWrapper" if torch.cuda.is_available() else "BFloat16OptimWrapper"),
+        (["--amp", "bfloat16"], "BFloat16OptimWrapper"),
+        (["--amp", "float16"], "AmpOptimWrapper"),
+    ],
+)
+def test_the_precision_is_a_flag(options, wrapper, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "config.py", *options])
+    script = runpy.run_path(str(ROOT / "tools" / "train.py"))
+    assert script["OPTIM_WRAPPERS"][script["parse_args"]().amp] == wrapper
 
 
 def test_mixed_precision_gradients_have_the_norm_of_full_ones(

@@ -1,2 +1,2 @@
 # A network of timm, by its model_name, with the head that timm gives it.
-model = dict(type="TimmClassifier", pretrained=False, num_classes=100)
+model = dict(type="TimmClassifier", pretrained=False)

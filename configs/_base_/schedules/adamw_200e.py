@@ -1,6 +1,6 @@
 # The paper's classification recipe: AdamW 1e-3 at batch 64, weight decay 1e-4, 200 epochs, of which
-# 5 % are linear warm-up and the rest a cosine. It ends at zero (ours: the paper's end is not at
-# hand). --auto-scale-lr scales the learning rate to another batch.
+# 5 % are linear warm-up and the rest a cosine. It ends at zero (ours: the paper states no end).
+# --auto-scale-lr scales the learning rate to another batch.
 max_epochs = 200
 warmup_epochs = 10
 train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs, val_interval=1)

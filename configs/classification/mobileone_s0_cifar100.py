@@ -1,8 +1,0 @@
-# The paper's number (Table 7): not at hand.
-_base_ = [
-    "mmpretrain::_base_/models/mobileone/mobileone_s0.py",
-    "../_base_/datasets/cifar100_224.py",
-    "../_base_/schedules/adamw_200e.py",
-    "../_base_/classification_runtime.py",
-]
-model = dict(head=dict(num_classes=100, loss=_base_.loss))

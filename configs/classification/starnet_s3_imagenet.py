@@ -1,8 +1,0 @@
-# The paper's number (Table 7, ImageNet-1k): not at hand.
-_base_ = [
-    "../_base_/models/timm_classifier.py",
-    "../_base_/datasets/imagenet_224.py",
-    "../_base_/schedules/adamw_200e.py",
-    "../_base_/classification_runtime.py",
-]
-model = dict(model_name="starnet_s3", num_classes=1000, loss=_base_.loss)
