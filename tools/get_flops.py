@@ -32,7 +32,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from mmhadaptive.engine.complexity import complexity, network_complexity
 from mmhadaptive.engine.input_size import input_size
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.record import write_record
 from mmhadaptive.layers import AdaptiveCrossHadamard, GhostExpansion, selected_for_width
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,9 +18,10 @@ from mmdet.apis import DetInferencer
 from mmengine.config import Config
 from rich.progress import track
 
-from mmhadaptive.engine import check_state_dict, load_checkpoint_file
+from mmhadaptive.engine import check_state_dict
 from mmhadaptive.engine.coco_annotations import coco_datasets
 from mmhadaptive.evaluation import CocoIds
+from mmhadaptive.io.checkpoint import load_checkpoint_file
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 BATCH_SIZE = 8

@@ -23,9 +23,9 @@ import torch
 from mmengine.fileio import put, put_text
 from mmengine.runner import save_checkpoint
 
-from mmhadaptive.engine import load_checkpoint_file
-from mmhadaptive.engine.publish import publishable
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.checkpoint import load_checkpoint_file
+from mmhadaptive.io.publish import publishable
+from mmhadaptive.io.record import write_record
 
 
 def parse_args():

@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
 from mmhadaptive.engine.complexity import mac_analyzer
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.record import write_record
 from mmhadaptive.models import replace_blocks
 from mmhadaptive.models.bert import FEED_FORWARDS, build_bert
 

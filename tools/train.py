@@ -13,7 +13,7 @@ from mmhadaptive.engine.launch import (
     load_config,
     run_arguments,
 )
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.record import write_record
 
 
 def parse_args():

@@ -9,7 +9,7 @@ from the training text. Nothing is downloaded.
 
 import argparse
 import csv
-import os
+import io
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,7 +20,8 @@ from tokenizers import BertWordPieceTokenizer
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.record import write_record
+from mmhadaptive.io.whole import write_file
 from mmhadaptive.layers import adapt_temperature, adaptive_layers
 from mmhadaptive.models.bert import FEED_FORWARDS, build_bert
 
@@ -159,10 +160,9 @@ def parameter_groups(model, weight_decay):
 
 
 def save(model, path):
-    """Written beside, then renamed, so that no half-written file has the name."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(model.state_dict(), temporary)
-    os.replace(temporary, path)
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    write_file(path, buffer.getvalue())
 
 
 def main():

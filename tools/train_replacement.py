@@ -9,7 +9,6 @@ is not repeated, so the command can be stopped and started again.
 import argparse
 import csv
 import io
-import os
 import time
 from pathlib import Path
 from statistics import mean, stdev
@@ -23,7 +22,8 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmhadaptive.datasets.cifar100_files import balanced_subset, read_cifar100
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.record import write_record
+from mmhadaptive.io.whole import write_file
 from mmhadaptive.layers import adapt_temperature
 from mmhadaptive.models import replace_blocks
 
@@ -170,7 +170,6 @@ def write(path, settings, runs):
                     last_loss_mean=round(mean(run["losses"][-1] for run in chosen), 4),
                 )
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_record(path, settings=settings, summary=summary, runs=runs)
     text = io.StringIO()
     table = csv.writer(text)
@@ -178,9 +177,7 @@ def write(path, settings, runs):
     for run in runs:
         for epoch, loss in enumerate(run["losses"], 1):
             table.writerow([run["config"], run["variant"], run["seed"], epoch, f"{loss:.5f}"])
-    temporary = path.with_suffix(".csv.tmp")
-    temporary.write_text(text.getvalue())
-    os.replace(temporary, path.with_suffix(".csv"))
+    write_file(path.with_suffix(".csv"), text.getvalue())
 
 
 def main():

@@ -5,9 +5,10 @@ custom_imports = dict(
     _delete_=True,
     imports=[
         "mmhadaptive.models.backbones",
+        "mmhadaptive.models.data_preprocessors",
         "mmhadaptive.datasets",
         "mmhadaptive.engine",
-        "mmhadaptive.visualization",
+        "mmhadaptive.engine.hooks.cls_visualization_hook",
     ],
     allow_failed_imports=False,
 )

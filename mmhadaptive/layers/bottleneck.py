@@ -9,7 +9,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..optional import needs
+from mmhadaptive.optional import needs
+
 from .adaptive_cross_hadamard import selected_for_width
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from mmhadaptive.engine.complexity import complexity
 from mmhadaptive.layers import AdaptiveCrossHadamard
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 RESULTS = ROOT / "docs" / "results"
 

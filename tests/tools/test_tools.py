@@ -11,7 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from mmhadaptive.new_folder import new_folder
+from mmhadaptive.io.whole import new_folder
 
 
 def test_files_appear_together(tmp_path):

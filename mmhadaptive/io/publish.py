@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 import torch
-from mmengine.fileio import put
 
-from .safe_checkpoint import load_checkpoint_file
+from .checkpoint import load_checkpoint_file
+from .whole import write_file
 
 KEYS = ("meta", "state_dict")
 META_KEYS = ("cfg", "dataset_meta", "epoch", "iter")
@@ -127,5 +127,5 @@ def publish(in_file: str | os.PathLike, out_file: str | os.PathLike, **options) 
     data = buffer.getvalue()
     digits = hashlib.sha256(data).hexdigest()[:8]
     path = Path(f"{os.fspath(out_file).removesuffix('.pth')}-{digits}.pth")
-    put(data, path)
+    write_file(path, data)
     return path

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from mmhadaptive.engine.publish import publish, publishable
+from mmhadaptive.io.publish import publish, publishable
 
 CFG = """\
 work_dir = '/home/alice/work_dirs/demo'

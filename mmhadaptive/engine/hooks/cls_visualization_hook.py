@@ -1,13 +1,20 @@
-"""Pictures of classified images in their colours."""
+"""Pictures of classified images in their colours.
+
+It needs mmpretrain, so a config names this module in ``custom_imports``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmpretrain.engine import VisualizationHook
-from mmpretrain.registry import HOOKS
-from mmpretrain.structures import DataSample
 from torch import Tensor
+
+from mmhadaptive.optional import MMPRETRAIN, needs
+
+with needs(*MMPRETRAIN, user=__name__):
+    from mmpretrain.engine import VisualizationHook
+    from mmpretrain.registry import HOOKS
+    from mmpretrain.structures import DataSample
 
 
 class _Reversed:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from .atomic_backend import AtomicLocalBackend
+from .whole import write_file
 
 PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "mmpretrain", "timm", "transformers")
 
@@ -62,4 +62,4 @@ def write_record(path: str | Path, **results) -> None:
     )
     # JSON knows no tensors; mmpretrain's confusion matrix is one.
     text = json.dumps(record, indent=2, default=lambda value: value.tolist())
-    AtomicLocalBackend().put_text(text + "\n", path)
+    write_file(path, text + "\n")

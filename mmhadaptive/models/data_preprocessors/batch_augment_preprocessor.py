@@ -16,7 +16,7 @@ from .batch_augmentation import by_groups, crop_and_flip, random_resized_crop
 
 @MODELS.register_module()
 class BatchAugmentPreprocessor(ClsDataPreprocessor):
-    """Augment, enlarge and normalise the batches of :class:`InMemoryDataset`.
+    """Augment, enlarge and normalise the batches of :class:`~mmhadaptive.datasets.InMemoryDataset`.
 
     In training: a crop out of the zero-padded image and a flip, or a random resized crop and a
     flip; RandAugment; the enlargement; normalisation; random erasing; ``batch_augments`` (mixup,

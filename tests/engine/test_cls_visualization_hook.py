@@ -5,7 +5,7 @@ import torch
 from mmengine.visualization import Visualizer
 from mmpretrain.structures import DataSample
 
-from mmhadaptive.visualization import ClsVisualizationHook
+from mmhadaptive.engine.hooks.cls_visualization_hook import ClsVisualizationHook
 
 
 class Canvas:
