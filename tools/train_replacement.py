@@ -70,7 +70,7 @@ def build(cfg, variant, stem_stride):
         stem = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
         stem.stride = (stem_stride, stem_stride)
         if variant == "replaced":
-            replace_blocks(model, cfg.model.replace, (torch.zeros(1, 3, 32, 32),), count_macs=False)
+            replace_blocks(model, cfg.model.replace, (torch.zeros(1, 3, 32, 32),))
     return model, sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -13,7 +13,7 @@ model = dict(
     replace=[
         dict(
             target="backbone.layer1",
-            with_=dict(
+            block=dict(
                 type="ACHBottleneck",
                 se_ratio=4,
                 act_cfg=dict(type="ReLU"),

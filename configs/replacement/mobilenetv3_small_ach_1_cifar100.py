@@ -13,7 +13,7 @@ model = dict(
     replace=[
         dict(
             target="backbone.layer2",
-            with_=dict(
+            block=dict(
                 type="ACHBottleneck",
                 act_cfg=dict(type="ReLU"),
                 norm_cfg=dict(type="BN", eps=0.001, momentum=0.01),

@@ -13,14 +13,8 @@ model = dict(
     model=_base_.model,
     replace=[
         dict(
-            target="backbone.layer10",
-            with_=dict(
-                type="ACHBottleneck", se_ratio=4, norm_cfg=dict(type="BN", eps=0.001, momentum=0.01)
-            ),
-        ),
-        dict(
-            target="backbone.layer11",
-            with_=dict(
+            target=["backbone.layer10", "backbone.layer11"],
+            block=dict(
                 type="ACHBottleneck", se_ratio=4, norm_cfg=dict(type="BN", eps=0.001, momentum=0.01)
             ),
         ),

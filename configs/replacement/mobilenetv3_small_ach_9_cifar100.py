@@ -13,7 +13,7 @@ model = dict(
     replace=[
         dict(
             target="backbone.layer10",
-            with_=dict(
+            block=dict(
                 type="ACHBottleneck", se_ratio=4, norm_cfg=dict(type="BN", eps=0.001, momentum=0.01)
             ),
         ),

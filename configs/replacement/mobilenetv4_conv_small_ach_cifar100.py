@@ -11,10 +11,8 @@ model = dict(
     model=_base_.model,
     replace=[
         dict(
-            target="model.blocks.3.4", with_=dict(type="ACHBottleneck", act_cfg=dict(type="ReLU"))
-        ),
-        dict(
-            target="model.blocks.3.5", with_=dict(type="ACHBottleneck", act_cfg=dict(type="ReLU"))
+            target=["model.blocks.3.4", "model.blocks.3.5"],
+            block=dict(type="ACHBottleneck", act_cfg=dict(type="ReLU")),
         ),
     ],
 )

@@ -10,19 +10,19 @@ model = dict(
     replace=[
         dict(
             target="backbone.layers.3.1.global_rep.0.ffn",
-            with_=dict(type="ACHFeedForward", act_cfg=dict(type="Swish")),
+            block=dict(type="ACHFeedForward", act_cfg=dict(type="Swish")),
         ),
         dict(
             target="backbone.layers.3.1.global_rep.1.ffn",
-            with_=dict(type="ACHFeedForward", act_cfg=dict(type="Swish")),
+            block=dict(type="ACHFeedForward", act_cfg=dict(type="Swish")),
         ),
         dict(
             target="backbone.layers.3.1.global_rep.2.ffn",
-            with_=dict(type="ACHFeedForward", act_cfg=dict(type="Swish")),
+            block=dict(type="ACHFeedForward", act_cfg=dict(type="Swish")),
         ),
         dict(
             target="backbone.layers.3.1.global_rep.3.ffn",
-            with_=dict(type="ACHFeedForward", act_cfg=dict(type="Swish")),
+            block=dict(type="ACHFeedForward", act_cfg=dict(type="Swish")),
         ),
     ],
     input_size=256,

@@ -12,12 +12,8 @@ model = dict(
     model=_base_.model,
     replace=[
         dict(
-            target="backbone.layers.2.2.branch2",
-            with_=dict(type="ACHBottleneck", num_selected=16, act_cfg=dict(type="ReLU")),
-        ),
-        dict(
-            target="backbone.layers.2.3.branch2",
-            with_=dict(type="ACHBottleneck", num_selected=16, act_cfg=dict(type="ReLU")),
+            target=["backbone.layers.2.2.branch2", "backbone.layers.2.3.branch2"],
+            block=dict(type="ACHBottleneck", num_selected=16, act_cfg=dict(type="ReLU")),
         ),
     ],
 )

@@ -11,10 +11,8 @@ model = dict(
     model=_base_.model,
     replace=[
         dict(
-            target="model.stages.3.2", with_=dict(type="ACHBottleneck", act_cfg=dict(type="ReLU6"))
-        ),
-        dict(
-            target="model.stages.3.3", with_=dict(type="ACHBottleneck", act_cfg=dict(type="ReLU6"))
+            target=["model.stages.3.2", "model.stages.3.3"],
+            block=dict(type="ACHBottleneck", act_cfg=dict(type="ReLU6")),
         ),
     ],
 )

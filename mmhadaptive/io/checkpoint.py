@@ -6,6 +6,7 @@ checkpoints; these are allowed here, and nothing else is.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from .numpy_globals import NUMPY_GLOBALS
+from .whole import write_file
 
 
 def _history_method(owner: type, name: str):
@@ -79,3 +81,15 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location=None) -> dict
         raise FileNotFoundError(f"no checkpoint at {path}")
     path.open("rb").close()
     return safe_torch_load(path, map_location)
+
+
+def to_bytes(checkpoint: object) -> bytes:
+    """The content of the file that ``torch.save`` writes."""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    return buffer.getvalue()
+
+
+def save_checkpoint_file(checkpoint: object, path: str | os.PathLike) -> None:
+    """Write a checkpoint, whole or not at all."""
+    write_file(path, to_bytes(checkpoint))

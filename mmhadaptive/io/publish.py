@@ -15,7 +15,7 @@ from pathlib import Path, PureWindowsPath
 
 import torch
 
-from .checkpoint import load_checkpoint_file
+from .checkpoint import load_checkpoint_file, to_bytes
 from .whole import write_file
 
 KEYS = ("meta", "state_dict")
@@ -116,15 +116,12 @@ def publish(in_file: str | os.PathLike, out_file: str | os.PathLike, **options) 
         published = publishable(load_checkpoint_file(in_file, "cpu"), **options)
     except KeyError as error:
         raise KeyError(f"{in_file}: {error.args[0]}") from None
-    buffer = io.BytesIO()
-    torch.save(published, buffer)
-    buffer.seek(0)
+    data = to_bytes(published)
     try:
-        torch.load(buffer, weights_only=True)
+        torch.load(io.BytesIO(data), weights_only=True)
     except pickle.UnpicklingError as error:
         kept = ", ".join(published)
         raise ValueError(f"{in_file} cannot be published with {kept}: {error}") from error
-    data = buffer.getvalue()
     digits = hashlib.sha256(data).hexdigest()[:8]
     path = Path(f"{os.fspath(out_file).removesuffix('.pth')}-{digits}.pth")
     write_file(path, data)

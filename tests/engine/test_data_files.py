@@ -53,8 +53,8 @@ def test_a_missing_folder_without_annotation_file_is_named(suffix, tmp_path):
     ("name", "address"),
     [
         ("ssd_hadaptive_l_coco.py", "cocodataset.org"),
-        ("ssd_hadaptive_s_bccd.py", "BCCD_Dataset"),
-        ("ssd_hadaptive_s_digits.py", "make_digits.py"),
+        ("detection/ssd_hadaptive_s_bccd.py", "BCCD_Dataset"),
+        ("detection/ssd_hadaptive_s_digits.py", "make_digits.py"),
         ("classification/hadaptive_s_cifar100.py", "cifar-100-python.tar"),
         ("classification/hadaptive_s_imagenet.py", "image-net.org"),
     ],

@@ -6,40 +6,18 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from torch import nn
 
-from mmhadaptive.engine.complexity import complexity
+from mmhadaptive.analysis.complexity import complexity
 from mmhadaptive.layers import AdaptiveCrossHadamard
 
-from ..paths import ROOT
-
-RESULTS = ROOT / "docs" / "results"
+from ..paths import CONFIGS, DOCS, RESULTS, ROOT
+from .count_by_hooks import count_by_hooks
 
 
 def test_an_ach_layer_by_hand():
     layer = AdaptiveCrossHadamard(in_channels=8, num_selected=4).eval()
     pointwise, scores, products = 8 * 8 * 30, 8 * 5, 6 * 30
     assert complexity(layer, (8, 5, 6))["macs"] == pointwise + scores + products
-
-
-def count_by_hooks(modules, compute):
-    """MACs of ``compute()``: convolutions, linear layers, one for each product."""
-    total = 0
-
-    def count(module, inputs, output):
-        nonlocal total
-        if isinstance(module, AdaptiveCrossHadamard):
-            total += (module.out_channels - module.in_channels) * output[0, 0].numel()
-        else:
-            total += output.numel() * module.weight[0].numel()
-
-    counted = nn.Conv1d | nn.Conv2d | nn.Linear | AdaptiveCrossHadamard
-    handles = [m.register_forward_hook(count) for m in modules.modules() if isinstance(m, counted)]
-    with torch.no_grad():
-        compute()
-    for handle in handles:
-        handle.remove()
-    return total
 
 
 def count_with_tool(run_here, tmp_path, *arguments):
@@ -70,12 +48,12 @@ def test_one_config(run_here, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("config", "options", "size"),
     [
-        ("ssd_hadaptive_s_digits.py", [], [128, 128]),
+        ("detection/ssd_hadaptive_s_digits.py", [], [128, 128]),
         ("plugin/retinanet_r50_ach_coco.py", ["--size", 64, 96], [64, 96]),
     ],
 )
 def test_one_stage_detectors(run_here, tmp_path, config, options, size):
-    path = ROOT / "configs" / config
+    path = CONFIGS / config
     record = count_with_tool(run_here, tmp_path, path, *options)
     assert record["input"] == [3, *size]
     model = build(path)
@@ -149,7 +127,7 @@ def test_table_7(run_tool, tmp_path):
                 assert abs(difference) < tolerance * theirs["macs"]
             if "activations" in theirs:
                 assert millions["activations"] == pytest.approx(theirs["activations"], abs=0.02)
-    documented = (ROOT / "docs" / "complexity.md").read_text().splitlines()
+    documented = (DOCS / "complexity.md").read_text().splitlines()
     rows = table_of(out)
     assert len(rows) == 19
     assert set(rows) <= set(documented)
@@ -166,5 +144,5 @@ def test_expansions_equal_their_formulas(run_tool, tmp_path):
     assert rows == committed["width"] + committed["ratio"]
     assert (tmp_path / "complexity_width.png").stat().st_size > 1000
     assert (tmp_path / "complexity_ratio.png").stat().st_size > 1000
-    documented = (ROOT / "docs" / "complexity.md").read_text().splitlines()
+    documented = (DOCS / "complexity.md").read_text().splitlines()
     assert set(table_of(out)) <= set(documented)

@@ -1,4 +1,9 @@
-"""Parameters, multiply-accumulates (MACs) and activations, by mmengine's counter."""
+"""Parameters, multiply-accumulates (MACs) and activations, by mmengine's counter.
+
+One multiply-add of a convolution or a matrix product is one MAC, and so is one element of a
+cross-Hadamard product. Normalisation, which folds into the convolutions, pooling and activation
+functions count nothing. Activations are the outputs of convolutions and matrix products.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +12,14 @@ from collections import Counter
 
 import torch
 from mmengine.analysis import ActivationAnalyzer, FlopAnalyzer, parameter_count
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
+
+from mmhadaptive.models.merging import merge_branches
+
+COUNTS = ("parameters", "macs", "activations")
 
 # mmengine has handles for these; None in their place would leave those in force.
 UNCOUNTED = ("batch_norm", "adaptive_avg_pool2d", "upsample_nearest2d")
@@ -32,7 +43,7 @@ def count_attention(inputs: list, outputs: list) -> Counter:
 
 
 def mac_analyzer(model: nn.Module, inputs: tuple) -> FlopAnalyzer:
-    """mmengine's counter of ``model(*inputs)``; ``by_module()`` has the MACs of every module."""
+    """mmengine's counter of ``model(*inputs)``."""
     analyzer = FlopAnalyzer(model, inputs).set_op_handle(
         **{f"aten::{name}": count_nothing for name in UNCOUNTED},
         **{
@@ -43,20 +54,22 @@ def mac_analyzer(model: nn.Module, inputs: tuple) -> FlopAnalyzer:
     return analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
 
 
-def complexity(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
-    """Count ``model(image)`` for one image of zeros, without gradients.
+def count_macs(model: nn.Module, inputs: tuple) -> dict[str, int]:
+    """MACs of ``model(*inputs)``, under ``''``, and of every module in it by its name."""
+    with torch.no_grad():
+        by_module = mac_analyzer(model, inputs).by_module()
+    return {name: int(count) for name, count in by_module.items()}
 
-    One multiply-add of a convolution or a matrix product is one MAC, and so is one element of a
-    cross-Hadamard product. Normalisation, which folds into the convolutions, pooling and
-    activation functions count nothing.
+
+def complexity(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+    """Count ``model(image)`` for one image of zeros.
 
     Args:
         model: The network, in evaluation mode.
         input_shape: (channels, height, width) of the image.
 
     Returns:
-        ``parameters``, ``macs`` and ``activations`` (the outputs of convolutions and matrix
-        products), as numbers.
+        ``parameters``, ``macs`` and ``activations``, as numbers.
     """
     inputs = (torch.zeros(1, *input_shape),)
     macs = mac_analyzer(model, inputs)
@@ -113,3 +126,23 @@ def network_complexity(model: nn.Module, size: tuple[int, int]) -> dict[str, int
         features = model.extract_feat(torch.zeros(1, 3, *size))
         proposals = model.rpn_head.predict(features, network.data_samples, rescale=False)
     return dict(counts, proposals=len(proposals[0]))
+
+
+def config_complexity(
+    cfg: Config, size: tuple[int, int], num_classes: int | None = None, merged: bool = True
+) -> dict[str, int]:
+    """Count the classifier or detector of a config with :func:`network_complexity`.
+
+    Args:
+        cfg: A config of mmdet's or mmpretrain's form. Its scope becomes the default one.
+        size: Height and width of the image.
+        num_classes: Number of classes, in place of the config's.
+        merged: Whether branches are merged where the network has any.
+    """
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    if num_classes is not None:
+        (cfg.model.head if "head" in cfg.model else cfg.model).num_classes = num_classes
+    model = MODELS.build(cfg.model).eval()
+    if merged:
+        merge_branches(model)
+    return network_complexity(model, size)

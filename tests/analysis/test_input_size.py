@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmhadaptive.engine.input_size import input_size
+from mmhadaptive.analysis.input_size import input_size
 
 RESIZE = dict(type="Resize", scale=(1333, 800), keep_ratio=True)
 EDGE = dict(type="ResizeEdge", scale=256, edge="short")
