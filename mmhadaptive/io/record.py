@@ -51,8 +51,12 @@ def _commit() -> str:
     return result.stdout.strip() or "unknown"
 
 
-def write_record(path: str | Path, **results) -> None:
-    """Write ``results`` to a JSON file, with the command, the commit, the device and versions."""
+def write_record(path: str | Path, **results) -> dict:
+    """Write ``results`` to a JSON file, with the command, the commit, the device and versions.
+
+    Returns:
+        What was written.
+    """
     record = dict(
         command=shlex.join(["python", *sys.argv]),
         commit=_commit(),
@@ -63,3 +67,4 @@ def write_record(path: str | Path, **results) -> None:
     # JSON knows no tensors; mmpretrain's confusion matrix is one.
     text = json.dumps(record, indent=2, default=lambda value: value.tolist())
     write_file(path, text + "\n")
+    return record

@@ -1,7 +1,5 @@
 """The plug-in layer in mmdet's and mmpretrain's networks."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from mmcv.cnn import build_plugin_layer
@@ -11,11 +9,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from mmpretrain.registry import MODELS as CLS_MODELS
+from mmpretrain.structures import DataSample
 
-import mmhadaptive.models.backbones.plugin_resnet  # noqa: F401  registers it
 from mmhadaptive.layers import ACHPlugin, adaptive_layers
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs/plugin/retinanet_r50_ach_coco.py"
+from ..paths import CONFIGS
+
+CONFIG = CONFIGS / "plugin" / "retinanet_r50_ach_coco.py"
 PLUGINS = [
     dict(
         cfg=dict(type="ACHPlugin", num_selected=4),
@@ -91,46 +91,42 @@ def test_state_dict_round_trip():
     assert not torch.equal(plugin(x), x)
 
 
-def test_resnet_of_mmdet_in_a_classifier_of_mmpretrain():
-    backbone = dict(type="mmdet.ResNet", depth=50, plugins=PLUGINS, init_cfg=None)
-    head = dict(type="LinearClsHead", num_classes=5, in_channels=2048)
-    classifier = CLS_MODELS.build(
-        dict(
-            _scope_="mmpretrain",
-            type="ImageClassifier",
-            backbone=backbone,
-            neck=dict(type="GlobalAveragePooling"),
-            head=head,
-        )
-    )
-    # The keys are those of mmpretrain's own ResNet, so its checkpoints fit.
-    own = CLS_MODELS.build(dict(_scope_="mmpretrain", type="ResNet", depth=50))
-    result = classifier.backbone.load_state_dict(own.state_dict(), strict=False)
-    assert not result.unexpected_keys
-    assert all("ach_plugin" in key for key in result.missing_keys)
-    own.eval(), classifier.eval()
-    x = torch.randn(1, 3, 64, 64)
-    torch.testing.assert_close(classifier.backbone(x)[-1], own(x)[-1], rtol=0, atol=1e-6)
-
-
-def test_plugin_resnet_of_mmpretrain():
-    cfg = dict(_scope_="mmpretrain", type="PluginResNet", depth=50, plugins=PLUGINS)
+def test_resnet_of_mmdet_in_a_classifier_of_mmpretrain(tmp_path):
+    """It takes the checkpoint of a classifier with mmpretrain's own ResNet, and learns."""
     torch.manual_seed(0)
-    plain = CLS_MODELS.build(dict(_scope_="mmpretrain", type="ResNet", depth=50))
-    plain.init_weights()
-    plugged = CLS_MODELS.build(cfg)
-    plugged.init_weights()
+    head = dict(type="LinearClsHead", num_classes=5, in_channels=256)
+    neck = dict(type="GlobalAveragePooling")
+    own = dict(type="ResNet", depth=50, stem_channels=8, base_channels=8, expansion=4)
+    plugged = dict(
+        type="mmdet.ResNet",
+        depth=50,
+        base_channels=8,
+        plugins=PLUGINS,
+        norm_eval=False,
+        init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "own.pth"), prefix="backbone"),
+    )
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        own, plugged = (
+            CLS_MODELS.build(dict(type="ImageClassifier", backbone=backbone, neck=neck, head=head))
+            for backbone in (own, plugged)
+        )
+        own.init_weights()
+        randomise_statistics(own)
+        torch.save(dict(state_dict=own.state_dict()), tmp_path / "own.pth")
+        plugged.init_weights()
     assert sum(isinstance(m, ACHPlugin) for m in plugged.modules()) == 6 + 3
-    result = plugged.load_state_dict(plain.state_dict(), strict=False)
-    assert not result.unexpected_keys
-    assert all("ach_plugin" in key for key in result.missing_keys)
-    plain.eval(), plugged.eval()
-    x = torch.randn(1, 3, 64, 64)
-    torch.testing.assert_close(plugged(x)[-1], plain(x)[-1], rtol=0, atol=1e-6)
-    with pytest.raises(ValueError, match="one of after_conv1, after_conv2, after_conv3, got"):
-        CLS_MODELS.build(dict(cfg, plugins=[dict(PLUGINS[0], position="after_conv4")]))
-    with pytest.raises(ValueError, match="stages must have 4 entries"):
-        CLS_MODELS.build(dict(cfg, plugins=[dict(PLUGINS[0], stages=(True,))]))
+    own.eval(), plugged.eval()
+    x = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(plugged.backbone(x)[-1], own.backbone(x)[-1], rtol=0, atol=1e-5)
+    plugged.train()
+    optimizer = torch.optim.SGD(plugged.parameters(), lr=0.01)
+    samples = [DataSample().set_gt_label(label) for label in (1, 3)]
+    # The projections start at zero, so the scores have a gradient from the second step on.
+    for _ in range(2):
+        optimizer.zero_grad()
+        plugged(x, samples, mode="loss")["loss"].backward()
+        optimizer.step()
+    assert all(layer.scores.weight.grad.abs().sum() > 0 for layer in adaptive_layers(plugged))
 
 
 def test_a_stride_is_refused():
