@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,8 @@ from mmpretrain.structures import DataSample
 
 from mmhadaptive.layers import AdaptiveCrossHadamard, DyAlge, DySig, DySoft
 
-ROOT = Path(__file__).resolve().parents[1]
+from .paths import ROOT
+
 CONFIGS = sorted((ROOT / "configs" / "classification").glob("*.py"))
 NAMES = [path.stem for path in CONFIGS]
 PEERS = [

@@ -1,4 +1,4 @@
-"""Which package may use which: nothing imports against these directions, within functions neither."""
+"""Which package may use which; imports within functions count too."""
 
 import ast
 
