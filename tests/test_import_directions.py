@@ -28,6 +28,16 @@ ALLOWED = {
     "timm": {"layers", "models"},
 }
 FREE = {"io", "optional"}
+# What imports mmdet or mmpretrain; everything else works without them.
+WITH_TOOLKITS = {
+    "datasets",
+    "engine/hooks/cls_visualization_hook.py",
+    "evaluation",
+    "mmpretrain.py",
+    "models/data_preprocessors",
+    "models/dense_heads",
+    "visualization/confusion_matrix.py",  # when it draws
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -72,6 +82,18 @@ def test_imports_follow_the_directions(top):
             if first == "mmhadaptive" and room(module) not in allowed:
                 against.append(f"{path.relative_to(ROOT)} imports {module}")
     assert not against
+
+
+def test_the_rest_works_without_mmdet_and_mmpretrain():
+    places = set()
+    for path in MODULES:
+        firsts = {module.partition(".")[0] for module in imported(path, path.read_text())}
+        if firsts & {"mmdet", "mmpretrain"}:
+            inside = path.relative_to(PACKAGE)
+            places |= {str(p) for p in (inside, *inside.parents) if str(p) in WITH_TOOLKITS} or {
+                str(inside)
+            }
+    assert places == WITH_TOOLKITS
 
 
 def test_imports_of_all_forms_are_seen():
