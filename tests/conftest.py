@@ -4,12 +4,11 @@ import os
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data"
+from .paths import CONFIGS, ROOT, SHARED
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +62,25 @@ def run_dist():
 
 
 @pytest.fixture(scope="session")
+def few_images(tmp_path_factory):
+    """A folder with 23 images as CIFAR-100 has them: noise and, for enlarged edges, squares."""
+    path = tmp_path_factory.mktemp("few_images")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (23, 32, 32, 3), dtype=np.uint8)
+    images[::2, 8:24, 8:24] = 255
+    np.savez(path / "train.npz", images=images, labels=np.arange(23))
+    return path
+
+
+@pytest.fixture
+def in_memory(few_images):
+    """These images in the memory of the CPU."""
+    from mmhadaptive.datasets import InMemoryDataset
+
+    return InMemoryDataset(dict(type="CIFAR100Files", data_root=str(few_images)), device="cpu")
+
+
+@pytest.fixture(scope="session")
 def digits(tmp_path_factory, run_tool):
     """A small set of the demo's images: 24 to train on, 8 to validate."""
     folder = tmp_path_factory.mktemp("data") / "digits"
@@ -80,7 +98,7 @@ def digits_config(digits):
     path = digits.parent / "digits.py"
     path.write_text(
         f"""
-_base_ = {str(ROOT / "configs" / "detection" / "ssd_hadaptive_s_digits.py")!r}
+_base_ = {str(CONFIGS / "detection" / "ssd_hadaptive_s_digits.py")!r}
 data_root = {f"{digits}/"!r}
 model = dict(test_cfg=dict(score_thr=0.0, max_per_img=5))
 train_pipeline = _base_.train_pipeline

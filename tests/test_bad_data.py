@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
-from .conftest import ROOT
+from .paths import ROOT
 
 CONFIG = ROOT / "configs" / "detection" / "ssd_hadaptive_s_digits.py"
 

@@ -3,7 +3,6 @@
 import copy
 import functools
 import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,9 @@ from mmpretrain.structures import DataSample
 
 from mmhadaptive.layers import AdaptiveCrossHadamard, DyAlge, DySig, DySoft
 
-ROOT = Path(__file__).resolve().parents[1]
-PATHS = {p.stem: p for p in sorted((ROOT / "configs" / "classification").rglob("*.py"))}
+from .paths import CONFIGS
+
+PATHS = {p.stem: p for p in sorted((CONFIGS / "classification").rglob("*.py"))}
 NAMES = sorted(PATHS)
 PEERS = [
     *("mobilenetv3_small", "mobilenetv3_large", "shufflenetv2_1x"),

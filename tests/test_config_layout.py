@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from .conftest import ROOT
+from .paths import CONFIGS
 
-CONFIGS = ROOT / "configs"
 FILES = sorted(CONFIGS.rglob("*.py"))
 RUN = [path for path in FILES if "_base_" not in path.parts]
 

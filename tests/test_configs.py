@@ -1,7 +1,5 @@
 """Every config builds, takes a training step and predicts."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -10,7 +8,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
 
-ROOT = Path(__file__).resolve().parents[1]
+from .paths import ROOT
+
 CONFIGS = sorted((ROOT / "configs" / "detection").glob("ssd_*.py"))
 
 

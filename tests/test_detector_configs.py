@@ -1,7 +1,6 @@
 """The example configs of mmdet's detectors on Hadaptive-Net."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +12,9 @@ from mmengine.runner import Runner
 from mmhadaptive.engine import check_shapes
 from mmhadaptive.models import HadaptiveNet
 
+from .paths import ROOT
 from .test_configs import samples
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "configs" / "detection"
 EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if not path.stem.startswith("ssd_"))
 EXTENDED = [

@@ -25,7 +25,11 @@ def hide(monkeypatch):
     ("module", "package", "command"),
     [
         ("mmhadaptive.datasets", "mmpretrain", "pip install onedl-mmpretrain"),
-        ("mmhadaptive.visualization", "mmpretrain", "pip install onedl-mmpretrain"),
+        ("mmhadaptive.models.data_preprocessors", "mmpretrain", "pip install onedl-mmpretrain"),
+        (
+            "mmhadaptive.engine.hooks.cls_visualization_hook",
+            *("mmpretrain", "pip install onedl-mmpretrain"),
+        ),
         ("mmhadaptive.mmpretrain", "mmpretrain", "pip install onedl-mmpretrain"),
         ("mmhadaptive.timm", "timm", "pip install 'mmhadaptive[timm]'"),
     ],

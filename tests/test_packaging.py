@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -15,7 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 import mmhadaptive.engine  # noqa: F401  makes the name known
 
-ROOT = Path(__file__).resolve().parents[1]
+from .paths import ROOT
 
 
 def tracked(*folders):

@@ -24,9 +24,8 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
-from mmengine.utils import import_modules_from_strings
 
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.record import write_record
 from mmhadaptive.layers import adapt_temperature
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "classification" / "cifar100"
@@ -137,7 +136,6 @@ def take_turns(size, args):
 def main():
     args = parse_args()
     init_default_scope("mmpretrain")
-    import_modules_from_strings(["mmhadaptive.models.backbones", "mmhadaptive.datasets"])
     logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")
     rows = []
     for size in SIZES:

@@ -24,19 +24,18 @@ import argparse
 import functools
 import importlib
 import itertools
-import json
 import os
-import platform
-import statistics
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import torch
 
+from mmhadaptive.analysis.tables import markdown_table
+from mmhadaptive.analysis.timers import Timer
+from mmhadaptive.io.record import write_record
+from mmhadaptive.io.whole import write_file
 from mmhadaptive.ops import cross_hadamard, cross_hadamard_reference
 from mmhadaptive.ops.library import DEVICES
+from mmhadaptive.visualization import to_png
 
 ROOT = Path(__file__).resolve().parent.parent
 # Network, stride, input channels and selected channels of its ACH layers, and how many there are.
@@ -55,49 +54,6 @@ STRATEGIES = ("direct", "parity", "tiled")
 # On the CPU calls take turns among as many tensors as exceed the cache together; the GPU takes one
 # large tensor.
 TURNS = {"cpu": (24, 40), "cuda": (1, 1024)}
-
-
-class Timer:
-    def __init__(self, device: str, seconds: float):
-        self.device, self.seconds = device, seconds
-
-    def __call__(self, function) -> float:
-        """The median time of a call, in seconds."""
-        for _ in range(3):
-            function()
-        return self.on_gpu(function) if self.device == "cuda" else self.on_cpu(function)
-
-    def on_cpu(self, function) -> float:
-        times = []
-        end = time.perf_counter() + self.seconds
-        while len(times) < 5 or time.perf_counter() < end:
-            start = time.perf_counter()
-            function()
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
-
-    def on_gpu(self, function) -> float:
-        """Between events in a CUDA graph, so that launching is not part of it."""
-        stream = torch.cuda.Stream()
-        with torch.cuda.stream(stream):
-            function()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            function()
-        # Written between runs, so that nothing is read from the cache of the run before.
-        flush = torch.empty(256 * 2**20, dtype=torch.int8, device="cuda")
-        times = []
-        end = time.perf_counter() + self.seconds
-        while len(times) < 10 or time.perf_counter() < end:
-            flush.zero_()
-            events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
-            events[0].record()
-            graph.replay()
-            events[1].record()
-            torch.cuda.synchronize()
-            times.append(events[0].elapsed_time(events[1]) / 1000)
-        return statistics.median(times)
 
 
 def make_arguments(batch, channels, size, selected, device, dtype, channels_last):
@@ -299,37 +255,6 @@ def call(network, x):
         torch.cuda.synchronize()
 
 
-def device_name(device):
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(": ")[2]
-    return platform.processor()
-
-
-def environment(options):
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
-    return {
-        "device": device_name(options.device),
-        "threads": torch.get_num_threads() if options.device == "cpu" else None,
-        "dtype": str(options.dtype).removeprefix("torch."),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "compiled": sorted(DEVICES),
-        "allocator": os.environ.get("LD_PRELOAD", "default"),
-        "commit": commit,
-        "command": " ".join(["python", "tools/benchmark_ops.py", *sys.argv[1:]]),
-    }
-
-
-def table(headers, rows):
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
-
-
 def layers_table(rows):
     names = [name for name in ("auto", *STRATEGIES) if f"{name}_forward" in rows[0]]
     baselines = [name for name in ("eager", "compile") if f"{name}_forward" in rows[0]]
@@ -351,7 +276,7 @@ def layers_table(rows):
                 for what in ("forward", "both")
             ]
         body.append(line)
-    return table(headers, body)
+    return markdown_table(headers, body)
 
 
 def memory_table(rows):
@@ -370,7 +295,7 @@ def memory_table(rows):
         ]
         for row in rows
     ]
-    return table(headers, body)
+    return markdown_table(headers, body)
 
 
 def model_table(rows):
@@ -386,16 +311,16 @@ def model_table(rows):
         ]
         for row in rows
     ]
-    return table(headers, body)
+    return markdown_table(headers, body)
 
 
 def plain_table(rows):
     cells = [[f"{v:.3e}" if isinstance(v, float) else v for v in row.values()] for row in rows]
-    return table(list(rows[0]), cells)
+    return markdown_table(list(rows[0]), cells)
 
 
-def plot_layers(rows, about, path):
-    import matplotlib.pyplot as plt
+def plot_layers(rows, about):
+    from matplotlib.figure import Figure
     from matplotlib.ticker import ScalarFormatter
 
     name = "tiled" if "tiled_forward" in rows[0] else "auto"
@@ -404,7 +329,8 @@ def plot_layers(rows, about, path):
         + ("channels_last" if row["channels_last"] else "NCHW")
         for row in rows
     ]
-    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.28 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(9, 1.2 + 0.28 * len(rows)), layout="constrained")
+    axes = figure.subplots()
     slowest = 1.0
     for offset, (what, label) in enumerate((("forward", "forward"), ("both", "with backward"))):
         speedups = [row[f"eager_{what}"] / row[f"{name}_{what}"] for row in rows]
@@ -420,18 +346,18 @@ def plot_layers(rows, about, path):
     axes.grid(axis="x", alpha=0.4)
     axes.set_axisbelow(True)
     axes.set_xlabel("times as fast as eager PyTorch")
-    threads = "" if about["threads"] is None else f", {about['threads']} thread(s)"
-    axes.set_title(f"{about['device']}{threads}, {about['dtype']}")
+    axes.set_title(f"{about['device']}, {about['dtype']}")
     figure.legend(loc="outside upper right", ncols=2)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
-def plot_sweep(rows, about, path):
+def plot_sweep(rows, about):
     """(A - B) / (A + B) of the times: positive where B is the faster."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     pairs = (("direct", "parity"), ("direct", "tiled"), ("parity", "tiled"))
-    figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
+    figure = Figure(figsize=(13, 8), layout="constrained")
+    axes = figure.subplots(2, 3)
     for line, grid in zip(axes, ("batch", "channels"), strict=True):
         key = "batch" if grid == "batch" else "selected"
         chosen = [row for row in rows if row["grid"] == grid]
@@ -448,7 +374,7 @@ def plot_sweep(rows, about, path):
             axis.set_title(f"({a} - {b}) / ({a} + {b})")
     figure.colorbar(image, ax=axes, shrink=0.6)
     figure.suptitle(f"{about['device']}, {about['dtype']}")
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 SUITES = {
@@ -493,16 +419,18 @@ def main():
     torch.set_num_threads(options.threads)
     run, to_table, plot = SUITES[options.suite]
     rows = run(options, Timer(options.device, options.seconds))
-    about = environment(options)
+    about = dict(
+        dtype=str(options.dtype).removeprefix("torch."),
+        compiled=sorted(DEVICES),
+        allocator=os.environ.get("LD_PRELOAD", "default"),
+    )
     name = options.name or "-".join([options.suite, options.device, about["dtype"]])
-    options.out.mkdir(parents=True, exist_ok=True)
-    record = json.dumps({"environment": about, "rows": rows}, indent=1)
-    (options.out / f"{name}.json").write_text(record + "\n")
+    record = write_record(options.out / f"{name}.json", **about, rows=rows)
     text = to_table(rows)
-    facts = "".join(f"- {key}: {value}\n" for key, value in about.items())
-    (options.out / f"{name}.md").write_text(f"# {name}\n\n{facts}\n{text}")
+    facts = "".join(f"- {key}: {value}\n" for key, value in record.items() if key != "rows")
+    write_file(options.out / f"{name}.md", f"# {name}\n\n{facts}\n{text}")
     if plot is not None:
-        plot(rows, about, options.out / f"{name}.png")
+        write_file(options.out / f"{name}.png", to_png(plot(rows, record), dpi=110))
     print(text)
 
 

@@ -15,193 +15,23 @@ Networks that train with parallel branches are counted with these merged.
 """
 
 import argparse
-import io
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.ticker import EngFormatter
-from mmcv.cnn import ConvModule
 from mmengine.config import Config
-from mmengine.fileio import put
 from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, init_default_scope
 
-from mmhadaptive.engine.complexity import complexity, network_complexity
-from mmhadaptive.engine.input_size import input_size
-from mmhadaptive.engine.record import write_record
-from mmhadaptive.layers import AdaptiveCrossHadamard, GhostExpansion, selected_for_width
-from mmhadaptive.published import published_figures
+import mmhadaptive.engine  # noqa: F401  the scope of the configs
+from mmhadaptive.analysis.complexity import COUNTS, config_complexity
+from mmhadaptive.analysis.expansions import EXTENT, SWEEPS, sweep, sweep_table
+from mmhadaptive.analysis.input_size import input_size
+from mmhadaptive.analysis.published import compare_published, published_table
+from mmhadaptive.io.record import write_record
+from mmhadaptive.io.whole import write_file
+from mmhadaptive.visualization import draw_complexity, to_png
 
 ROOT = Path(__file__).resolve().parents[1]
-COUNTS = ("parameters", "macs", "activations")
-# (input channels, expansion ratio).
-SWEEPS = {
-    "width": [(channels, 4) for channels in (16, 32, 64, 96, 128, 160, 192, 224, 256)],
-    "ratio": [(64, ratio) for ratio in (2, 3, 4, 6, 8, 12, 16)],
-}
-# Height and width of the late stages, in an image of 224.
-EXTENT = 14
-ECA_KERNEL_SIZE = 5
-
-
-def merge_branches(model):
-    """Bring a network into its form for inference, in place."""
-    if hasattr(getattr(model, "backbone", None), "switch_to_deploy"):
-        model.backbone.switch_to_deploy()
-    elif hasattr(model, "model"):
-        from timm.utils.model import reparameterize_model
-
-        model.model = reparameterize_model(model.model)
-
-
-def count_config(cfg, size, num_classes=None, merged=True):
-    init_default_scope(cfg.get("default_scope", "mmengine"))
-    if num_classes is not None:
-        (cfg.model.head if "head" in cfg.model else cfg.model).num_classes = num_classes
-    model = MODELS.build(cfg.model).eval()
-    if merged:
-        merge_branches(model)
-    return network_complexity(model, size)
-
-
-def table7(logger):
-    published = [figure for figure in published_figures() if figure.parameters]
-    networks = []
-    for name in (figure.name for figure in published if figure.source == "Table 7"):
-        logger.info(name)
-        entry = dict(model=name.removesuffix("_cifar100"), published=[])
-        counted = {}
-        for figure in (figure for figure in published if figure.name == name):
-            for form in ((100, 224, True), (figure.classes, figure.input_size, figure.merged)):
-                if form not in counted:
-                    classes, size, merged = form
-                    cfg = Config.fromfile(ROOT / figure.config)
-                    counted[form] = count_config(cfg, (size, size), classes, merged)
-            ours = counted[form]
-            printed = zip(
-                COUNTS, (figure.parameters, figure.flops, figure.activations), strict=True
-            )
-            theirs = {key: float(count) / 1e6 for key, count in printed if count}
-            percent = {k: round(100 * (ours[k] / 1e6 / v - 1), 2) for k, v in theirs.items()}
-            entry["published"].append(
-                dict(
-                    source=figure.source,
-                    num_classes=figure.classes,
-                    input_size=figure.input_size,
-                    merged=figure.merged,
-                    millions=theirs,
-                    ours=ours,
-                    difference_percent=percent,
-                )
-            )
-        networks.append(entry | counted[100, 224, True])
-    return networks
-
-
-def table7_rows(networks):
-    yield "| network | parameters, M | MACs, M | activations, M | published: parameters, MACs |"
-    yield "| --- | --- | --- | --- | --- |"
-    for entry in networks:
-        counts = " | ".join(f"{entry[key] / 1e6:.3f}" for key in COUNTS)
-        published = []
-        for row in entry["published"]:
-            by = row["source"]
-            if row["num_classes"] != 100:
-                by += f", {row['num_classes']} classes"
-            if row["input_size"] != 224:
-                by += f", {row['input_size']} pixels"
-            if not row["merged"]:
-                by += ", branches not merged"
-            theirs, percent = row["millions"], row["difference_percent"]
-            published.append(
-                f"{theirs['parameters']:.2f}, {theirs['macs']:g} "
-                f"({percent['parameters']:+.1f} %, {percent['macs']:+.1f} %; {by})"
-            )
-        yield f"| `{entry['model']}` | {counts} | {'<br>'.join(published)} |"
-
-
-# For C channels and the ratio r: the layer, its parameters, its MACs a pixel and those an image.
-# A convolution has no bias, its normalisation two parameters a channel.
-
-
-def pointwise(c, r):
-    """A 1x1 convolution: C rC weights."""
-    layer = ConvModule(c, r * c, 1, norm_cfg=dict(type="BN"))
-    return layer, r * c * c + 2 * r * c, r * c * c, 0
-
-
-def ghost(c, r):
-    """Half of the width by a 1x1 convolution, half by a 3x3 depthwise one: (C + 9) rC / 2."""
-    weights = (c + 9) * r * c // 2
-    return GhostExpansion(c, r * c), weights + 2 * r * c, weights, 0
-
-
-def ach(c, r):
-    """A 1x1 convolution of C C, scores by a 1-D convolution, and p = k(k-1)/2 products.
-
-    DySoft has two parameters a product and one of its own.
-    """
-    k = selected_for_width(c, r * c)
-    p = k * (k - 1) // 2
-    layer = AdaptiveCrossHadamard(c, k, eca_kernel_size=ECA_KERNEL_SIZE)
-    parameters = c * c + 2 * c + ECA_KERNEL_SIZE + 2 * p + 1
-    return layer, parameters, c * c + p, c * ECA_KERNEL_SIZE
-
-
-EXPANSIONS = {"pointwise": pointwise, "ghost": ghost, "ach": ach}
-
-
-def sweep(points):
-    rows = []
-    for in_channels, ratio in points:
-        for kind, expansion in EXPANSIONS.items():
-            layer, parameters, pixel, image = expansion(in_channels, ratio)
-            counts = complexity(layer.eval(), (in_channels, EXTENT, EXTENT))
-            rows.append(
-                dict(
-                    expansion=kind,
-                    in_channels=in_channels,
-                    ratio=ratio,
-                    out_channels=getattr(layer, "out_channels", None),
-                    parameters=counts["parameters"],
-                    macs=counts["macs"],
-                    formula=dict(parameters=parameters, macs=pixel * EXTENT**2 + image),
-                )
-            )
-    return rows
-
-
-def sweep_rows(sweeps):
-    yield "| input | ratio | 1x1: parameters, MACs | Ghost | ACH (width) |"
-    yield "| --- | --- | --- | --- | --- |"
-    for rows in sweeps.values():
-        for start in range(0, len(rows), len(EXPANSIONS)):
-            group = rows[start : start + len(EXPANSIONS)]
-            cells = [f"{row['parameters']:,}, {row['macs']:,}" for row in group]
-            first, last = group[0], group[-1]
-            yield (
-                f"| {first['in_channels']} | {first['ratio']} | {' | '.join(cells)} "
-                f"({last['out_channels']}) |"
-            )
-
-
-def draw(rows, axis, label, path):
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    for panel, count in zip(panels, ("parameters", "macs"), strict=True):
-        for kind, name in (("pointwise", "1x1"), ("ghost", "Ghost"), ("ach", "ACH")):
-            points = [(row[axis], row[count]) for row in rows if row["expansion"] == kind]
-            panel.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
-        panel.set(xlabel=label, ylabel=count if count == "parameters" else "MACs")
-        panel.set_ylim(bottom=0)
-        panel.yaxis.set_major_formatter(EngFormatter(sep=" "))
-        panel.grid(alpha=0.3)
-    panels[0].legend()
-    image = io.BytesIO()
-    figure.savefig(image, dpi=150)
-    put(image.getvalue(), path)
+# Sweep, what it is drawn over, and its name.
+AXES = (("width", "in_channels", "input channels"), ("ratio", "ratio", "expansion ratio"))
 
 
 def main():
@@ -234,7 +64,7 @@ def main():
             parser.error(f"{error}; give it with --size")
         # One number stands for both sides.
         height, width = size[0], size[-1]
-        counts = count_config(cfg, (height, width))
+        counts = config_complexity(cfg, (height, width))
         print(f"input        3 x {height} x {width}")
         for name in COUNTS:
             print(f"{name:12} {counts[name] / 1e6:.3f} M")
@@ -246,15 +76,17 @@ def main():
     if args.out is None:
         parser.error("--out is missing")
     if args.table7:
-        networks = table7(MMLogger.get_instance("mmengine", logger_name="mmhadaptive"))
+        logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")
+        networks = compare_published(logger.info)
         write_record(args.out, networks=networks)
-        print("\n".join(table7_rows(networks)))
+        print(published_table(networks), end="")
         return
     sweeps = {name: sweep(points) for name, points in SWEEPS.items()}
-    draw(sweeps["width"], "in_channels", "input channels", args.images / "complexity_width.png")
-    draw(sweeps["ratio"], "ratio", "expansion ratio", args.images / "complexity_ratio.png")
+    for name, axis, label in AXES:
+        picture = to_png(draw_complexity(sweeps[name], axis, label), dpi=150)
+        write_file(args.images / f"complexity_{name}.png", picture)
     write_record(args.out, extent=EXTENT, **sweeps)
-    print("\n".join(sweep_rows(sweeps)))
+    print(sweep_table([row for rows in sweeps.values() for row in rows]), end="")
 
 
 if __name__ == "__main__":

@@ -13,17 +13,19 @@ from pathlib import Path
 
 import mmcv
 import mmengine
-import numpy as np
 from mmdet.apis import DetInferencer
-from mmengine.config import Config
 from rich.progress import track
 
-from mmhadaptive.engine import check_state_dict, load_checkpoint_file
-from mmhadaptive.engine.coco_annotations import coco_datasets
-from mmhadaptive.evaluation import CocoIds
+from mmhadaptive.engine import check_state_dict
+from mmhadaptive.engine.coco_annotations import annotation_file
+from mmhadaptive.evaluation import CocoIds, CocoPredictions
+from mmhadaptive.io.checkpoint import load_checkpoint_file
+from mmhadaptive.io.images import find_images, read_image
+from mmhadaptive.visualization import draw_contact_sheet
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 BATCH_SIZE = 8
+# Pictures on the contact sheet.
+SHEET_SIZE = 24
 
 
 def positive(text: str) -> int:
@@ -53,49 +55,12 @@ def parse_args() -> argparse.Namespace:
         "--contact-sheet",
         type=Path,
         metavar="FILE.png",
-        help="also draw the first 24 annotated pictures side by side",
+        help=f"also draw the first {SHEET_SIZE} annotated pictures side by side",
     )
     args = parser.parse_args()
     if args.ann_file and not args.ann_file.is_file():
         parser.error(f"no annotation file at {args.ann_file}")
     return args
-
-
-def find_images(path: Path) -> list[Path]:
-    """The image at ``path``, or the images in the folder ``path``, sorted by name."""
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise FileNotFoundError(f"no image or folder at {path}")
-    images = sorted(each for each in path.iterdir() if each.suffix.lower() in EXTENSIONS)
-    if not images:
-        raise FileNotFoundError(f"no image in {path}; looked for {', '.join(EXTENSIONS)}")
-    return images
-
-
-def find_annotations(cfg: Config) -> str | None:
-    """The annotation file of the config's test set, if there is one such file."""
-    files = {dataset.ann_file for dataset in coco_datasets(cfg, "test")}
-    return files.pop() if len(files) == 1 and Path(*files).is_file() else None
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Decode an image to (H, W, 3), BGR."""
-    image = mmcv.imread(str(path))
-    if image is None:
-        raise ValueError(f"{path} does not decode as an image")
-    return image
-
-
-def draw_contact_sheet(pictures: list[np.ndarray], columns: int = 6, cell: int = 256) -> np.ndarray:
-    """Pictures (H, W, 3) scaled into a grid of square cells."""
-    rows = -(-len(pictures) // columns)
-    sheet = np.full((rows * cell, min(columns, len(pictures)) * cell, 3), 255, np.uint8)
-    for i, picture in enumerate(pictures):
-        scaled = mmcv.imrescale(picture, (cell - 8, cell - 8))
-        y, x = (i // columns) * cell + 4, (i % columns) * cell + 4
-        sheet[y : y + scaled.shape[0], x : x + scaled.shape[1]] = scaled
-    return sheet
 
 
 def main() -> None:
@@ -112,10 +77,10 @@ def main() -> None:
         partial=False,
     )
 
+    ids = CocoIds(args.ann_file or annotation_file(inferencer.cfg, "test"))
     classes = inferencer.model.dataset_meta["classes"]
-    ids = CocoIds(args.ann_file or find_annotations(inferencer.cfg))
-    categories = [dict(id=ids.category(name), name=name) for name in classes]
-    images, annotations, sheet = [], [], []
+    predictions = CocoPredictions(ids, classes, args.score_thr)
+    sheet = []
     batches = [paths[i : i + BATCH_SIZE] for i in range(0, len(paths), BATCH_SIZE)]
     for batch in track(batches, "Detecting"):
         arrays = [read_image(path) for path in batch]
@@ -125,33 +90,12 @@ def main() -> None:
         for path, array, prediction, picture in zip(
             batch, arrays, result["predictions"], result["visualization"], strict=True
         ):
+            predictions.add(path, *array.shape[:2], prediction)
             mmcv.imwrite(picture, str(args.out_dir / "vis" / path.name))
-            if len(sheet) < 24:
-                sheet.append(picture)
-            height, width = array.shape[:2]
-            image = dict(id=ids.image(path), file_name=path.name, width=width, height=height)
-            images.append(image)
-            for label, score, (x1, y1, x2, y2) in zip(
-                prediction["labels"], prediction["scores"], prediction["bboxes"], strict=True
-            ):
-                if score < args.score_thr:
-                    continue
-                annotations.append(
-                    dict(
-                        id=len(annotations) + 1,
-                        image_id=image["id"],
-                        category_id=categories[label]["id"],
-                        bbox=[x1, y1, x2 - x1, y2 - y1],
-                        area=(x2 - x1) * (y2 - y1),
-                        iscrowd=0,
-                        score=score,
-                    )
-                )
-    predictions = args.out_dir / "predictions.json"
-    mmengine.dump(
-        dict(images=images, categories=categories, annotations=annotations), str(predictions)
-    )
-    print(f"{len(annotations)} boxes in {len(images)} images: {predictions}")
+            sheet = [*sheet, picture][:SHEET_SIZE]
+    file = args.out_dir / "predictions.json"
+    mmengine.dump(predictions.content(), str(file))
+    print(f"{len(predictions.annotations)} boxes in {len(paths)} images: {file}")
     print(f"Pictures: {args.out_dir / 'vis'}")
     if args.contact_sheet:
         mmcv.imwrite(draw_contact_sheet(sheet), str(args.contact_sheet))

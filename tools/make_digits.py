@@ -17,7 +17,7 @@ import numpy as np
 from rich.progress import track
 from sklearn.datasets import load_digits
 
-from mmhadaptive.new_folder import new_folder
+from mmhadaptive.io.whole import new_folder
 
 CLASSES = [str(digit) for digit in range(10)]
 

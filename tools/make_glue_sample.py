@@ -8,7 +8,7 @@ import argparse
 import random
 from pathlib import Path
 
-from mmhadaptive.new_folder import new_folder
+from mmhadaptive.io.whole import new_folder
 
 GOOD = ["moving", "brilliant", "funny", "tender", "gripping", "honest", "clever", "warm", "lovely"]
 BAD = ["dull", "clumsy", "shallow", "tedious", "noisy", "stale", "hollow", "bland", "lifeless"]

@@ -8,7 +8,7 @@ and log are left out, and so are the folders of absolute paths in the config tha
 
 import argparse
 
-from mmhadaptive.engine.publish import KEYS, publish
+from mmhadaptive.io.publish import KEYS, publish
 
 
 def main():

@@ -1,21 +1,22 @@
 """Evaluate a checkpoint of a detector or a classifier."""
 
-import io
 from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
-from mmengine.fileio import put
 
 from mmhadaptive.engine.data_files import check_data_files
 from mmhadaptive.engine.launch import (
     augment_test,
     build_runner,
+    draw_test,
     leave_process_group,
     load_config,
     run_arguments,
 )
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.record import write_record
+from mmhadaptive.io.whole import write_file
+from mmhadaptive.visualization import draw_confusion_matrix, to_png
 
 
 def parse_args():
@@ -42,24 +43,6 @@ def parse_args():
     return args
 
 
-def draw_confusion_matrix(matrix, classes, path):
-    """Draw it as mmpretrain does, large enough for the names of up to 200 classes."""
-    from mmpretrain.evaluation import ConfusionMatrix
-
-    figure = ConfusionMatrix.plot(matrix, classes=classes, show=False)
-    if len(matrix) <= 200:
-        figure.set_size_inches([max(10, len(matrix) / 5)] * 2)
-        figure.autofmt_xdate(rotation=90, ha="center")
-    else:
-        figure.set_size_inches(20, 20)
-        numbers = range(0, len(matrix), 50)
-        figure.axes[0].set_xticks(numbers, numbers)
-        figure.axes[0].set_yticks(numbers, numbers)
-    image = io.BytesIO()
-    figure.savefig(image, dpi=100, bbox_inches="tight")
-    put(image.getvalue(), path)
-
-
 def main():
     args = parse_args()
     cfg = load_config(args)
@@ -67,12 +50,7 @@ def main():
     if args.tta:
         augment_test(cfg)
     if args.show_dir:
-        hook = cfg.default_hooks.visualization
-        if hook.type == "DetVisualizationHook":
-            # The hook would put a relative folder into the work dir.
-            hook.update(draw=True, test_out_dir=str(Path(args.show_dir).absolute()))
-        else:
-            hook.update(enable=True, out_dir=args.show_dir)
+        draw_test(cfg, args.show_dir)
     check_data_files(cfg, ("test",))
     runner = build_runner(cfg)
     if args.out:
@@ -83,8 +61,9 @@ def main():
             write_record(args.record, metrics=metrics)
         if args.show_dir and "confusion_matrix/result" in metrics:
             classes = runner.test_dataloader.dataset.metainfo.get("classes")
+            figure = draw_confusion_matrix(metrics["confusion_matrix/result"], classes)
             path = Path(args.show_dir) / "confusion_matrix.png"
-            draw_confusion_matrix(metrics["confusion_matrix/result"], classes, path)
+            write_file(path, to_png(figure, dpi=100, bbox_inches="tight"))
     leave_process_group()
 
 

@@ -14,7 +14,7 @@ from mmhadaptive.engine.launch import (
     load_config,
     run_arguments,
 )
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.record import write_record
 
 OPTIM_WRAPPERS = {"bfloat16": "BFloat16OptimWrapper", "float16": "AmpOptimWrapper"}
 

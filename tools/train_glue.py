@@ -9,7 +9,6 @@ from the training text. Nothing is downloaded.
 
 import argparse
 import csv
-import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,7 +19,8 @@ from tokenizers import BertWordPieceTokenizer
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.checkpoint import save_checkpoint_file
+from mmhadaptive.io.record import write_record
 from mmhadaptive.layers import adapt_temperature, adaptive_layers
 from mmhadaptive.models.bert import FEED_FORWARDS, build_bert
 
@@ -158,13 +158,6 @@ def parameter_groups(model, weight_decay):
     return [dict(params=decayed, weight_decay=weight_decay), dict(params=others, weight_decay=0.0)]
 
 
-def save(model, path):
-    """Written beside, then renamed, so that no half-written file has the name."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(model.state_dict(), temporary)
-    os.replace(temporary, path)
-
-
 def main():
     args = parse_args()
     logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")
@@ -223,7 +216,7 @@ def main():
                 **(dict(tau=[round(t, 4) for t in taus]) if taus else {}),
             )
         )
-        save(model, args.work_dir / "model.pth")
+        save_checkpoint_file(model.state_dict(), args.work_dir / "model.pth")
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
     write_record(
         args.work_dir / "result.json",

@@ -9,7 +9,6 @@ is not repeated, so the command can be stopped and started again.
 import argparse
 import csv
 import io
-import os
 import time
 from pathlib import Path
 from statistics import mean, stdev
@@ -23,7 +22,8 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmhadaptive.datasets.cifar100_files import balanced_subset, read_cifar100
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.io.record import write_record
+from mmhadaptive.io.whole import write_file
 from mmhadaptive.layers import adapt_temperature
 from mmhadaptive.models import replace_blocks
 
@@ -70,7 +70,7 @@ def build(cfg, variant, stem_stride):
         stem = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
         stem.stride = (stem_stride, stem_stride)
         if variant == "replaced":
-            replace_blocks(model, cfg.model.replace, (torch.zeros(1, 3, 32, 32),), count_macs=False)
+            replace_blocks(model, cfg.model.replace, (torch.zeros(1, 3, 32, 32),))
     return model, sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -170,7 +170,6 @@ def write(path, settings, runs):
                     last_loss_mean=round(mean(run["losses"][-1] for run in chosen), 4),
                 )
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_record(path, settings=settings, summary=summary, runs=runs)
     text = io.StringIO()
     table = csv.writer(text)
@@ -178,9 +177,7 @@ def write(path, settings, runs):
     for run in runs:
         for epoch, loss in enumerate(run["losses"], 1):
             table.writerow([run["config"], run["variant"], run["seed"], epoch, f"{loss:.5f}"])
-    temporary = path.with_suffix(".csv.tmp")
-    temporary.write_text(text.getvalue())
-    os.replace(temporary, path.with_suffix(".csv"))
+    write_file(path.with_suffix(".csv"), text.getvalue())
 
 
 def main():

@@ -4,9 +4,10 @@ custom_imports = dict(
     imports=[
         "mmhadaptive.models.backbones",
         "mmhadaptive.models.replacement",
+        "mmhadaptive.models.data_preprocessors",
         "mmhadaptive.datasets",
         "mmhadaptive.engine",
-        "mmhadaptive.visualization",
+        "mmhadaptive.engine.hooks.cls_visualization_hook",
     ],
     allow_failed_imports=False,
 )

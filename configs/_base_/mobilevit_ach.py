@@ -6,10 +6,10 @@ feed_forward = dict(type="ACHFeedForward", act_cfg=dict(type="Swish"))
 replacement = dict(
     type="ReplaceBlocks",
     replace=[
-        dict(target="backbone.layers.3.1.global_rep.0.ffn", with_=feed_forward),
-        dict(target="backbone.layers.3.1.global_rep.1.ffn", with_=feed_forward),
-        dict(target="backbone.layers.3.1.global_rep.2.ffn", with_=feed_forward),
-        dict(target="backbone.layers.3.1.global_rep.3.ffn", with_=feed_forward),
+        dict(target="backbone.layers.3.1.global_rep.0.ffn", block=feed_forward),
+        dict(target="backbone.layers.3.1.global_rep.1.ffn", block=feed_forward),
+        dict(target="backbone.layers.3.1.global_rep.2.ffn", block=feed_forward),
+        dict(target="backbone.layers.3.1.global_rep.3.ffn", block=feed_forward),
     ],
     input_size=256,
 )

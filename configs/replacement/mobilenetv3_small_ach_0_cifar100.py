@@ -2,5 +2,5 @@
 _base_ = ["../_base_/models/mobilenetv3_small_ach.py", "../_base_/cifar100.py"]
 model = dict(
     model=dict(head=_base_.head),
-    replace=[dict(target="backbone.layer1", with_=dict(act_cfg=dict(type="ReLU"), **_base_.block))],
+    replace=[dict(target="backbone.layer1", block=dict(act_cfg=dict(type="ReLU"), **_base_.block))],
 )

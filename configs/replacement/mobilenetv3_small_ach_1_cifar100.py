@@ -6,7 +6,7 @@ model = dict(
     replace=[
         dict(
             target="backbone.layer2",
-            with_=dict(type="ACHBottleneck", act_cfg=dict(type="ReLU"), norm_cfg=_base_.norm_cfg),
+            block=dict(type="ACHBottleneck", act_cfg=dict(type="ReLU"), norm_cfg=_base_.norm_cfg),
         )
     ],
 )

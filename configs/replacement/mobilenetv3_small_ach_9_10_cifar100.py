@@ -3,7 +3,7 @@ _base_ = ["../_base_/models/mobilenetv3_small_ach.py", "../_base_/cifar100.py"]
 model = dict(
     model=dict(head=_base_.head),
     replace=[
-        dict(target="backbone.layer10", with_=_base_.block),
-        dict(target="backbone.layer11", with_=_base_.block),
+        dict(target="backbone.layer10", block=_base_.block),
+        dict(target="backbone.layer11", block=_base_.block),
     ],
 )

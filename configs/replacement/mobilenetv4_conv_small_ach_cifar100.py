@@ -6,7 +6,7 @@ model = dict(
     type="ReplaceBlocks",
     model=dict(_base_.model, model_name="mobilenetv4_conv_small", **_base_.head),
     replace=[
-        dict(target="model.blocks.3.4", with_=block),
-        dict(target="model.blocks.3.5", with_=block),
+        dict(target="model.blocks.3.4", block=block),
+        dict(target="model.blocks.3.5", block=block),
     ],
 )

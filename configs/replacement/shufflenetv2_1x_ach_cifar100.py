@@ -7,7 +7,7 @@ model = dict(
     type="ReplaceBlocks",
     model=dict(_base_.model, head=dict(_base_.model.head, **_base_.head)),
     replace=[
-        dict(target="backbone.layers.2.2.branch2", with_=block),
-        dict(target="backbone.layers.2.3.branch2", with_=block),
+        dict(target="backbone.layers.2.2.branch2", block=block),
+        dict(target="backbone.layers.2.3.branch2", block=block),
     ],
 )

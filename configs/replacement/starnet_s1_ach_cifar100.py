@@ -6,7 +6,7 @@ model = dict(
     type="ReplaceBlocks",
     model=dict(_base_.model, model_name="starnet_s1", **_base_.head),
     replace=[
-        dict(target="model.stages.3.2", with_=block),
-        dict(target="model.stages.3.3", with_=block),
+        dict(target="model.stages.3.2", block=block),
+        dict(target="model.stages.3.3", block=block),
     ],
 )

@@ -13,7 +13,7 @@ from mmpretrain.datasets import BaseDataset
 from mmpretrain.datasets.categories import CIFAR100_CATEGORIES
 from mmpretrain.registry import DATASETS
 
-from .restricted_pickle import load_restricted_pickle
+from mmhadaptive.io.restricted_pickle import load_restricted_pickle
 
 NUM_CLASSES = 100
 

@@ -21,7 +21,7 @@ class InMemoryDataset(Dataset):
     The loader asks for a whole batch at once and gets one indexed copy: no worker, no image by
     itself, no transfer to the GPU. It is to have ``num_workers=0`` and
     ``collate_fn=dict(type='whole_batch')``; the model is to have a
-    :class:`BatchAugmentPreprocessor`, which augments and enlarges the batch on its device.
+    ``BatchAugmentPreprocessor``, which augments and enlarges the batch on its device.
 
     Args:
         dataset: Config of a data set with ``images`` ``(N, H, W, 3)`` uint8 RGB and ``labels``

@@ -1,4 +1,4 @@
-"""Training and checkpoint files: importing this package registers hooks and safe file access."""
+"""Training: importing this package registers hooks and installs safe file access in mmengine."""
 
 import mmhadaptive.registry  # noqa: F401  the scope of the configs
 
@@ -16,9 +16,8 @@ from .hooks import (
     check_shapes,
     check_state_dict,
 )
-from .pretrained_init import load_pretrained
+from .install import install
 from .resumable_train_loop import ResumableTrainLoop
-from .safe_checkpoint import load_checkpoint_file
 
 __all__ = [
     "AdaptTemperatureHook",
@@ -34,6 +33,7 @@ __all__ = [
     "TimedCheckpointHook",
     "check_shapes",
     "check_state_dict",
-    "load_checkpoint_file",
-    "load_pretrained",
+    "install",
 ]
+
+install()

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
@@ -40,6 +41,12 @@ def coco_datasets(cfg: Config, split: str) -> list[BaseDataset]:
         for config, dataset in unread_datasets(cfg, split)
         if _reads_coco(dataset) and is_local(dataset.ann_file, config)
     ]
+
+
+def annotation_file(cfg: Config, split: str) -> str | None:
+    """The annotation file of a split, if there is one such file."""
+    files = {dataset.ann_file for dataset in coco_datasets(cfg, split)}
+    return files.pop() if len(files) == 1 and Path(*files).is_file() else None
 
 
 def _listed(values: Sequence, most: int = 5) -> str:

@@ -73,6 +73,16 @@ def augment_test(cfg: Config) -> None:
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
+def draw_test(cfg: Config, folder: str) -> None:
+    """Let the test draw its predictions into ``folder``, by the hook of the config's toolkit."""
+    hook = cfg.default_hooks.visualization
+    if hook.type == "DetVisualizationHook":
+        # The hook would put a relative folder into the work dir.
+        hook.update(draw=True, test_out_dir=str(Path(folder).absolute()))
+    else:
+        hook.update(enable=True, out_dir=folder)
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the config's Runner, on CPUs also for several processes.
 

@@ -1,7 +1,6 @@
 """``init_cfg=dict(type='Pretrained')`` refuses a checkpoint from which nothing would be loaded.
 
-mmengine only warns then, and trains from random weights. Importing this module makes its
-initializer check.
+mmengine only warns then, and trains from random weights.
 """
 
 from __future__ import annotations
@@ -76,6 +75,3 @@ def load_pretrained(init: PretrainedInit, module: nn.Module) -> None:
     load_state_dict(module, chosen, logger="current")
     if hasattr(module, "_params_init_info"):
         update_init_info(module, init_info=init._get_init_info())
-
-
-PretrainedInit.__call__ = load_pretrained

@@ -1,6 +1,7 @@
 """Evaluation: importing this package registers its metrics."""
 
 from .coco_ids import CocoIds
+from .coco_predictions import CocoPredictions
 from .named_coco_metric import NamedCocoMetric
 
-__all__ = ["CocoIds", "NamedCocoMetric"]
+__all__ = ["CocoIds", "CocoPredictions", "NamedCocoMetric"]

@@ -2,9 +2,11 @@
 
 from .ach_plugin import ACHPlugin
 from .adaptive_cross_hadamard import AdaptiveCrossHadamard, selected_for_width
-from .bottleneck import ACHBottleneck, AdaptiveBottleneck, GhostExpansion
+from .bottleneck import ACHBottleneck, AdaptiveBottleneck
 from .dynamic_norm import DyAlge, DynamicNorm, DySig, DySoft
+from .expansion import GhostExpansion, PointwiseExpansion, ach_expansion
 from .feed_forward import ACHFeedForward, ACHTokenExpansion
+from .gumbel_noise import gumbel_noise
 from .gumbel_top_k import gumbel_top_k, top_k
 from .temperature import AdaptiveTemperature, adapt_temperature, adaptive_layers
 
@@ -21,8 +23,11 @@ __all__ = [
     "DySoft",
     "DynamicNorm",
     "GhostExpansion",
+    "PointwiseExpansion",
+    "ach_expansion",
     "adapt_temperature",
     "adaptive_layers",
+    "gumbel_noise",
     "gumbel_top_k",
     "selected_for_width",
     "top_k",

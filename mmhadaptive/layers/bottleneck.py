@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..optional import needs
-from .adaptive_cross_hadamard import selected_for_width
+from mmhadaptive.optional import needs
 
-
-@MODELS.register_module()
-class GhostExpansion(BaseModule):
-    """Ghost expansion of ratio 2: half of the output by a 1x1, half by a cheap 3x3 depthwise.
-
-    Args:
-        in_channels: Number of input channels.
-        out_channels: Number of output channels; even.
-        norm_cfg: Normalisation of both halves.
-        act_cfg: Activation of the first half; the second has none.
-        init_cfg: Initialization of the weights.
-
-    Shapes:
-        ``(N, in_channels, H, W)`` to ``(N, out_channels, H, W)``.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        norm_cfg: dict = dict(type="BN"),
-        act_cfg: dict = dict(type="HSwish"),
-        init_cfg: dict | list[dict] | None = None,
-    ) -> None:
-        super().__init__(init_cfg)
-        if out_channels % 2:
-            raise ValueError(f"out_channels must be even, got {out_channels}")
-        self.out_channels = out_channels
-        half = out_channels // 2
-        self.primary = ConvModule(in_channels, half, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
-        self.cheap = ConvModule(
-            half, half, 3, padding=1, groups=half, norm_cfg=norm_cfg, act_cfg=None
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.primary(x)
-        return torch.cat([x, self.cheap(x)], dim=1)
+from .expansion import ach_expansion
 
 
 def _squeeze_excitation(channels: int, ratio: int) -> nn.Module:
@@ -159,9 +121,5 @@ class ACHBottleneck(AdaptiveBottleneck):
         ach_cfg: dict | None = None,
         **kwargs,
     ) -> None:
-        if num_selected is None:
-            if hidden_channels is None:
-                raise ValueError("ACHBottleneck needs num_selected or hidden_channels")
-            num_selected = selected_for_width(in_channels, hidden_channels)
-        expansion = dict(type="AdaptiveCrossHadamard", num_selected=num_selected, **(ach_cfg or {}))
+        expansion = ach_expansion(in_channels, num_selected, hidden_channels, **(ach_cfg or {}))
         super().__init__(expansion, in_channels, out_channels, kernel_size, stride, **kwargs)

@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from .adaptive_cross_hadamard import AdaptiveCrossHadamard, selected_for_width
+from .expansion import ach_expansion
 
 
 @MODELS.register_module()
@@ -46,14 +46,9 @@ class ACHTokenExpansion(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if num_selected is None:
-            if hidden_channels is None:
-                raise ValueError("ACHTokenExpansion needs num_selected or hidden_channels")
-            num_selected = selected_for_width(in_channels, hidden_channels)
+        cfg = ach_expansion(in_channels, num_selected, hidden_channels, **(ach_cfg or {}))
         self.pointwise = nn.Linear(in_channels, in_channels)
-        self.ach = AdaptiveCrossHadamard(
-            in_channels, num_selected, pointwise=False, **(ach_cfg or {})
-        )
+        self.ach = MODELS.build(dict(cfg, in_channels=in_channels, pointwise=False))
         self.act = build_activation_layer(act_cfg) if act_cfg else nn.Identity()
         self.out_channels = self.ach.out_channels
 

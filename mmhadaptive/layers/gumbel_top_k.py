@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .gumbel_noise import gumbel_noise
+
 
 def gumbel_top_k(scores: Tensor, num_selected: int, tau: Tensor | float) -> tuple[Tensor, Tensor]:
     """Draw ``num_selected`` channels of each sample without replacement.
@@ -24,10 +26,7 @@ def gumbel_top_k(scores: Tensor, num_selected: int, tau: Tensor | float) -> tupl
         float32 or the dtype of ``scores`` where that is wider.
     """
     scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
-    draws = torch.empty_like(scores, memory_format=torch.contiguous_format).exponential_()
-    # A draw of exactly zero would make the noise infinite and the softmax NaN.
-    noise = -draws.clamp_min(torch.finfo(draws.dtype).tiny).log()
-    noisy = scores + noise
+    noisy = scores + gumbel_noise(scores)
     # At a low temperature all but a few entries of M underflow to zero.
     index = noisy.topk(num_selected, dim=1).indices
     soft = torch.softmax(noisy / tau, dim=1).gather(1, index)

@@ -1,6 +1,10 @@
-"""Networks. Detection heads live in ``mmhadaptive.models.dense_heads``, which needs mmdet."""
+"""Networks. Detection heads are in ``dense_heads``, which needs mmdet; data preprocessors in
+``data_preprocessors``, which needs mmpretrain.
+"""
 
 from .backbones import HadaptiveNet
+from .blocks import build_block
+from .merging import merge_branches
 from .replacement import replace_blocks
 
-__all__ = ["HadaptiveNet", "replace_blocks"]
+__all__ = ["HadaptiveNet", "build_block", "merge_branches", "replace_blocks"]

@@ -75,11 +75,9 @@ def build_bert(
         expansion = dict(
             type="ACHTokenExpansion", num_selected=num_selected, ach_cfg=dict(selection=selection)
         )
-        replace = [
-            dict(target=f"bert.encoder.layer.{i}.intermediate", with_=expansion)
-            for i in range(num_layers)
-        ]
-        replace_blocks(model, replace, (torch.zeros(1, 8, dtype=torch.long),), count_macs=False)
+        targets = [f"bert.encoder.layer.{i}.intermediate" for i in range(num_layers)]
+        replace = [dict(target=targets, block=expansion)]
+        replace_blocks(model, replace, (torch.zeros(1, 8, dtype=torch.long),))
         for layer in model.bert.encoder.layer:
             layer.intermediate.pointwise.apply(model._init_weights)
     return model

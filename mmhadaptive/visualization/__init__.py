@@ -1,8 +1,18 @@
-"""Pictures of results: importing this package registers the hooks that draw them."""
+"""Pictures of results: functions that take data and return a figure or an image.
 
-from ..optional import MMPRETRAIN, needs
+Importing this package registers nothing; the hooks that draw in a run are those of the engine.
+"""
 
-with needs(*MMPRETRAIN, user=__name__):
-    from .cls_visualization_hook import ClsVisualizationHook
+from .complexity_curves import draw_complexity
+from .confusion_matrix import draw_confusion_matrix
+from .contact_sheet import draw_contact_sheet
+from .png import to_png
+from .training_curves import draw_training
 
-__all__ = ["ClsVisualizationHook"]
+__all__ = [
+    "draw_complexity",
+    "draw_confusion_matrix",
+    "draw_contact_sheet",
+    "draw_training",
+    "to_png",
+]

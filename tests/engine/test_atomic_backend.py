@@ -9,8 +9,9 @@ import torch
 from mmengine.fileio import get_file_backend, put, put_text
 from mmengine.runner import save_checkpoint
 
-from mmhadaptive.engine import AtomicLocalBackend, load_checkpoint_file
-from mmhadaptive.engine.record import write_record
+from mmhadaptive.engine import AtomicLocalBackend
+from mmhadaptive.io.checkpoint import load_checkpoint_file
+from mmhadaptive.io.record import write_record
 
 
 def test_an_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):

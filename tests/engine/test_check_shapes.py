@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from mmhadaptive.engine import check_shapes
 from mmhadaptive.engine.launch import build_runner
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 CONFIGS = ROOT / "configs"
 NECK = (80, 128, 192, 128, 128)

@@ -15,7 +15,8 @@ from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import nn
 
-from mmhadaptive.engine import check_state_dict, load_checkpoint_file
+from mmhadaptive.engine import check_state_dict
+from mmhadaptive.io.checkpoint import load_checkpoint_file
 from mmhadaptive.models import HadaptiveNet
 
 

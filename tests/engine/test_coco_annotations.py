@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmhadaptive.engine.coco_annotations import check_coco_annotations
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 CLASSES = ("red", "white", "platelet")
 

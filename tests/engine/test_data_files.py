@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmhadaptive.engine.data_files import check_data_files
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 
 def coco(root, **keys):

@@ -10,10 +10,10 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmhadaptive.engine import load_checkpoint_file
 from mmhadaptive.engine.launch import build_runner
+from mmhadaptive.io.checkpoint import load_checkpoint_file
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 CONFIGS = ROOT / "configs" / "classification" / "cifar100"
 names = itertools.count()

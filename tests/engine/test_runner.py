@@ -20,11 +20,11 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
-from mmhadaptive.engine import load_checkpoint_file
 from mmhadaptive.engine.launch import build_runner, leave_process_group
+from mmhadaptive.io.checkpoint import load_checkpoint_file
 from mmhadaptive.layers import AdaptiveCrossHadamard
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 
 @MODELS.register_module()

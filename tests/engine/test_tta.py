@@ -11,7 +11,7 @@ from mmengine.fileio import load
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import save_checkpoint
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 # The views of each picture: as it is, and mirrored.
 VIEWS = '[[dict(type="RandomFlip", prob=p) for p in (0.0, 1.0)], [dict(type="{}")]]'

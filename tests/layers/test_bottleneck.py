@@ -1,25 +1,13 @@
-"""Adaptive bottleneck and Ghost expansion."""
+"""The adaptive bottleneck."""
 
 import pytest
 import torch
 from torch import nn
 
-from mmhadaptive.layers import AdaptiveBottleneck, GhostExpansion
+from mmhadaptive.layers import AdaptiveBottleneck
 
 GHOST = dict(type="GhostExpansion", out_channels=16)
 ACH = dict(type="AdaptiveCrossHadamard", num_selected=4)
-
-
-def test_ghost_is_a_pointwise_half_and_a_depthwise_half():
-    layer = GhostExpansion(6, 16).eval()
-    x = torch.randn(2, 6, 5, 5)
-    first = nn.functional.hardswish(layer.primary.bn(layer.primary.conv(x)))
-    second = layer.cheap.bn(
-        nn.functional.conv2d(first, layer.cheap.conv.weight, padding=1, groups=8)
-    )
-    torch.testing.assert_close(layer(x), torch.cat([first, second], dim=1))
-    with pytest.raises(ValueError, match="out_channels must be even, got 7"):
-        GhostExpansion(6, 7)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from mmpretrain.registry import MODELS as CLS_MODELS
 from torch import nn
 
-from mmhadaptive.engine.complexity import complexity
+from mmhadaptive.analysis.complexity import complexity
 from mmhadaptive.layers import AdaptiveCrossHadamard
 from mmhadaptive.models import HadaptiveNet
 
@@ -96,7 +96,7 @@ def test_custom_table_and_ach_options():
         (dict(out_indices=(3, 2)), "out_indices must ascend"),
         (dict(out_indices=()), "out_indices must ascend"),
         (dict(frozen_stages=5), "frozen_stages must be in"),
-        (dict(arch=[[("dense", 8, 2, 2)]]), "conv, ghost or ach"),
+        (dict(arch=[[("dense", 8, 2, 2)]]), "conv, pointwise, ghost or ach"),
         (dict(arch=[[("conv", 8, 2, 2, None), ("ach", 8, 9, 3)]]), "num_selected .*got 9"),
     ],
 )

@@ -1,9 +1,10 @@
 """The speeds that docs/benchmarks/README.md names are those of the result files beside it."""
 
 import json
-from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+from tests.paths import DOCS
+
+FOLDER = DOCS / "benchmarks"
 
 
 def rows_of(name, batch=None):

@@ -10,7 +10,7 @@ import torch
 from literal import make_inputs
 from torch._dynamo.testing import AotEagerAndRecordGraphs
 
-from mmhadaptive.engine.complexity import mac_analyzer
+from mmhadaptive.analysis.complexity import mac_analyzer
 from mmhadaptive.ops import cross_hadamard
 from mmhadaptive.ops.arguments import num_products
 from mmhadaptive.ops.dispatch import FORWARD, SCHEMA

@@ -11,9 +11,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain import ImageClassificationInferencer
 
-from mmhadaptive.engine import load_checkpoint_file
+from mmhadaptive.io.checkpoint import load_checkpoint_file
 
-from ..conftest import ROOT, run
+from ..conftest import run
+from ..paths import ROOT
 
 SPLITS = ("train", "val")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 
 @pytest.mark.parametrize("start", [".", "elsewhere"])

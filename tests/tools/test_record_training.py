@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 RESULT = ROOT / "docs" / "results" / "hadaptive_s_cifar100_10pct_32px.json"
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import torch
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 
 def test_trains_and_is_tested(tmp_path, run_here):

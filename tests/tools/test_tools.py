@@ -14,7 +14,7 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from ..conftest import ROOT
+from ..paths import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,10 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import mmhadaptive.layers  # noqa: F401  registers the expansions
+from ..blocks import build_block
 
 # A network is a list of stages, and each stage halves the resolution once: stage i has the output
-# stride 2 ** (i + 1). The rows of a stage are
-#   ("conv", channels, kernel, stride, activation)  convolution + BN
-#   ("ghost", channels, expansion, kernel, stride)  bottleneck with a Ghost expansion
-#   ("ach", channels, num_selected, kernel)         bottleneck with a cross-Hadamard expansion
+# stride 2 ** (i + 1). A stage is a list of rows for build_block.
 ARCHITECTURES = {
     "s": [
         [("conv", 32, 2, 2, None)],
@@ -72,7 +69,8 @@ class HadaptiveNet(BaseModule):
     =====  ======================  ============================  =================
 
     Args:
-        arch: ``'s'``, ``'m'``, ``'l'``, or a table of the form of ``ARCHITECTURES``.
+        arch: ``'s'``, ``'m'``, ``'l'``, or a table of the form of ``ARCHITECTURES``, whose rows
+            are those of :func:`~mmhadaptive.models.build_block`.
         out_indices: Outputs to return, in ascending order; negative ones count from the final
             convolution, so the default ``(-1,)`` is what a classifier needs.
         final_channels: Width of the final convolution.
@@ -130,7 +128,7 @@ class HadaptiveNet(BaseModule):
             raise ValueError(f"frozen_stages must be in -1..{len(arch) - 1}, got {frozen_stages}")
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        options = dict(norm_cfg=norm_cfg, act_cfg=act_cfg, with_cp=with_cp)
+        options = dict(ach_cfg=ach_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, with_cp=with_cp)
 
         self.stages = nn.ModuleList()
         self.out_channels = []
@@ -139,7 +137,7 @@ class HadaptiveNet(BaseModule):
         for rows in arch[: self.out_indices[-1] + 1]:
             blocks = nn.Sequential()
             for row in rows:
-                blocks.append(self._build_block(row, channels, ach_cfg or {}, options))
+                blocks.append(build_block(row, channels, **options))
                 channels = row[1]
             self.stages.append(blocks)
             self.out_channels.append(channels)
@@ -151,43 +149,6 @@ class HadaptiveNet(BaseModule):
         self.out_channels = tuple(self.out_channels[i] for i in self.out_indices)
         self.min_size = 2 ** min(len(arch), len(self.stages))
         self._freeze()
-
-    @staticmethod
-    def _build_block(row: Sequence, in_channels: int, ach_cfg: dict, options: dict) -> nn.Module:
-        """Build the block that one row of an architecture describes."""
-        kind, channels, *rest = row
-        if kind == "conv":
-            kernel_size, stride, activation = rest
-            return ConvModule(
-                in_channels,
-                channels,
-                kernel_size,
-                stride=stride,
-                padding=(kernel_size - 1) // 2,
-                norm_cfg=options["norm_cfg"],
-                act_cfg=activation and dict(type=activation),
-            )
-        if kind == "ghost":
-            expansion_factor, kernel_size, stride = rest
-            expansion = dict(type="GhostExpansion", out_channels=in_channels * expansion_factor)
-            expansion["act_cfg"] = options["act_cfg"]
-        elif kind == "ach":
-            num_selected, kernel_size = rest
-            stride = 1
-            expansion = dict(type="AdaptiveCrossHadamard", num_selected=num_selected, **ach_cfg)
-        else:
-            raise ValueError(f"a row of an architecture is conv, ghost or ach, got {tuple(row)}")
-        return MODELS.build(
-            dict(
-                type="AdaptiveBottleneck",
-                expansion=expansion,
-                in_channels=in_channels,
-                out_channels=channels,
-                kernel_size=kernel_size,
-                stride=stride,
-                **options,
-            )
-        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         height, width = x.shape[-2:]

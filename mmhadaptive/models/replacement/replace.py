@@ -15,7 +15,6 @@ from mmengine.registry import MODELS
 from torch import nn
 
 import mmhadaptive.layers  # noqa: F401  registers the blocks
-from mmhadaptive.engine.complexity import mac_analyzer
 
 from .roles import hidden_channels, roles, transfer
 from .tracing import Observed, observe, trace
@@ -23,7 +22,7 @@ from .tracing import Observed, observe, trace
 
 @dataclass(frozen=True)
 class Replacement:
-    """One block that was replaced: MACs are multiply-accumulates of one pass of the example."""
+    """One block that was replaced; ``parameters`` are before and after."""
 
     target: str
     old_type: str
@@ -32,21 +31,15 @@ class Replacement:
     out_channels: int
     stride: int
     parameters: tuple[int, int]
-    macs: tuple[int, int] | None
     transferred: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ReplacementReport:
-    """What :func:`replace_blocks` changed; pairs are before and after.
-
-    ``uncounted`` says why MACs that were asked for are None.
-    """
+    """What :func:`replace_blocks` changed; ``parameters`` are before and after."""
 
     blocks: tuple[Replacement, ...]
     parameters: tuple[int, int]
-    macs: tuple[int, int] | None
-    uncounted: str | None = None
 
     def __str__(self) -> str:
         lines = []
@@ -54,19 +47,14 @@ class ReplacementReport:
             lines.append(
                 f"{block.target}: {block.old_type} -> {block.new_type}, "
                 f"{block.in_channels} -> {block.out_channels} channels, stride {block.stride}, "
-                f"{_change('parameters', block.parameters)}{_change(', MACs', block.macs)}, "
+                f"{_change(block.parameters)}, "
                 f"kept {', '.join(block.transferred) or 'no weights'}"
             )
-        lines.append(
-            f"in all {_change('parameters', self.parameters)}{_change(', MACs', self.macs)}"
-        )
-        if self.uncounted:
-            lines.append(f"MACs are not counted: {self.uncounted}")
-        return "\n".join(lines)
+        return "\n".join([*lines, f"in all {_change(self.parameters)}"])
 
 
-def _change(name: str, pair: tuple[int, int] | None) -> str:
-    return f"{name} {pair[0]:,} -> {pair[1]:,}" if pair else ""
+def _change(parameters: tuple[int, int]) -> str:
+    return "parameters {:,} -> {:,}".format(*parameters)
 
 
 def find_target(model: nn.Module, target: str) -> nn.Module:
@@ -95,15 +83,14 @@ def replace_blocks(
     model: nn.Module,
     replace: Sequence[dict],
     inputs: tuple | None = None,
-    count_macs: bool = True,
 ) -> ReplacementReport:
     """Swap named blocks of ``model``, in place, for others of the same input and output.
 
-    >>> replace_blocks(model, [dict(target='layer11', with_=dict(type='ACHBottleneck'))])
+    >>> replace_blocks(model, [dict(target='layer11', block=dict(type='ACHBottleneck'))])
 
     A pass over ``inputs``, which ends with the last target, shows the widths and the stride of
-    every target. The new block is built by ``MODELS`` from ``with_`` and, where its constructor
-    has such arguments and ``with_`` does not set them, ``in_channels``, ``out_channels``,
+    every target. The new block is built by ``MODELS`` from ``block`` and, where its constructor
+    has such arguments and ``block`` does not set them, ``in_channels``, ``out_channels``,
     ``embed_dims``, ``stride``, ``kernel_size`` (that of the old depthwise convolution) and
     ``hidden_channels`` (its width, or the widest layer of a feed-forward). Of the old weights
     those are kept whose role on the longest way through the block (depthwise convolution, last
@@ -112,14 +99,13 @@ def replace_blocks(
 
     Args:
         model: Any network; on any device, in any mode.
-        replace: Dicts of ``target``, a name of ``model.named_modules()``, and ``with_``, the
-            config of the new block.
+        replace: Dicts of ``target``, a name of ``model.named_modules()`` or a list of them, and
+            ``block``, the config of the new block in each of these places.
         inputs: Arguments of one pass; an image of 224 x 224 without it.
-        count_macs: Whether to count MACs, which takes two traced passes. Where the network does
-            not run on ``inputs`` alone, as a two-stage detector, the report says so instead.
 
     Returns:
-        What changed; ``print`` it.
+        What changed; ``print`` it. :mod:`mmhadaptive.analysis.complexity` counts MACs, before and
+        after.
 
     Raises:
         KeyError: A target does not exist; the message lists the names that do.
@@ -128,7 +114,8 @@ def replace_blocks(
 
     Whatever is raised, the model is then as it was.
     """
-    targets = [_check_entry(entry) for entry in replace]
+    cfgs = [(target, entry["block"]) for entry in replace for target in _targets(entry)]
+    targets = [target for target, _ in cfgs]
     for i, target in enumerate(targets):
         for other in targets[i + 1 :]:
             if f"{target}.".startswith(f"{other}.") or f"{other}.".startswith(f"{target}."):
@@ -141,27 +128,17 @@ def replace_blocks(
     with _evaluating(model):
         observed = observe(model, old, inputs)
         new, kept = {}, {}
-        for entry, target in zip(replace, targets, strict=True):
-            new[target], path = _build(target, entry["with_"], old[target], observed[target])
+        for target, cfg in cfgs:
+            new[target], path = _build(target, cfg, old[target], observed[target])
             names = {module: name for name, module in new[target].named_modules()}
             copied = transfer(observed[target].path, path)
             kept[target] = tuple(sorted(f"{names[layer]}.{key}" for layer, key in copied))
         parameters = _count_parameters(model, old)
-        macs, uncounted = None, None
-        if count_macs:
-            try:
-                macs = _count_macs(model, inputs, old)
-            except Exception as error:
-                uncounted = (
-                    f"{type(model).__name__} does not run on these inputs alone "
-                    f"({type(error).__name__}: {error})"
-                )
         with ExitStack() as undo:
             for target in targets:
                 model.set_submodule(target, new[target])
                 undo.callback(model.set_submodule, target, old[target])
-            macs = macs and _pairs(macs, _count_macs(model, inputs, new))
-            parameters = _pairs(parameters, _count_parameters(model, new))
+            now = _count_parameters(model, new)
             for target in targets:
                 new[target].train(modes[target])
             undo.pop_all()
@@ -174,15 +151,12 @@ def replace_blocks(
                 observed[target].in_channels,
                 observed[target].out_channels,
                 observed[target].stride,
-                parameters[target],
-                macs and macs[target],
+                (parameters[target], now[target]),
                 kept[target],
             )
             for target in targets
         ),
-        parameters[""],
-        macs and macs[""],
-        uncounted,
+        (parameters[""], now[""]),
     )
 
 
@@ -191,24 +165,23 @@ def build_replaced(
     model: dict,
     replace: Sequence[dict],
     input_size: int = 224,
-    report: bool = True,
     data_preprocessor: dict | None = None,
 ) -> nn.Module:
     """Build ``model`` and replace its blocks: the config key of :func:`replace_blocks`.
 
     >>> backbone = dict(type='ReplaceBlocks',
     ...     model=dict(type='MobileNetV3', arch='small'),
-    ...     replace=[dict(target='layer11', with_=dict(type='ACHBottleneck'))])
+    ...     replace=[dict(target='layer11', block=dict(type='ACHBottleneck'))])
 
     What is built is the model itself, not a wrapper: attributes, checkpoint keys outside of the
     blocks and behaviour are its own. Where the model has an ``init_cfg`` of type ``Pretrained``,
-    its weights are loaded before the replacement, so the new blocks keep what matches.
+    its weights are loaded before the replacement, so the new blocks keep what matches. What changed
+    is logged.
 
     Args:
         model: Config of a backbone, or of a whole classifier or detector.
         replace: See :func:`replace_blocks`.
         input_size: Height and width of the image of the pass.
-        report: Whether to log what changed, which takes two traced passes.
         data_preprocessor: Passed on to ``model``; the Runner adds it here.
     """
     if data_preprocessor is not None:
@@ -217,9 +190,7 @@ def build_replaced(
     if any(_is_pretrained(module) for module in built.modules()):
         built.init_weights()
     image = torch.zeros(1, 3, input_size, input_size)
-    changes = replace_blocks(built, replace, (image,), count_macs=report)
-    if report:
-        print_log(f"replaced blocks:\n{changes}", logger="current")
+    print_log(f"replaced blocks:\n{replace_blocks(built, replace, (image,))}", logger="current")
     return built
 
 
@@ -229,27 +200,22 @@ def _is_pretrained(module: nn.Module) -> bool:
     return any(cfg.get("type") in ("Pretrained", "PretrainedInit") for cfg in cfgs)
 
 
-def _check_entry(entry: dict) -> str:
-    if set(entry) != {"target", "with_"}:
-        raise ValueError(f"an entry has the keys target and with_, got {sorted(entry)}")
-    if not isinstance(entry["target"], str) or not entry["target"]:
-        raise ValueError(f"target must be the name of a block, got {entry['target']!r}")
-    return entry["target"]
+def _targets(entry: dict) -> list[str]:
+    if set(entry) != {"target", "block"}:
+        raise ValueError(f"an entry has the keys target and block, got {sorted(entry)}")
+    target = entry["target"]
+    targets = [target] if isinstance(target, str) else target
+    named = isinstance(targets, Sequence) and all(isinstance(name, str) for name in targets)
+    if not named or not targets or "" in targets:
+        raise ValueError(f"target must be the name of a block or a list of them, got {target!r}")
+    return targets
 
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards modes, buffers and hooks are as before, whatever happened.
-
-    mmengine's counter leaves its hooks where the pass that it traces fails.
-    """
+    """Evaluation mode inside; afterwards modes and buffers are as before, whatever happened."""
     modules = list(model.modules())
     modes = [module.training for module in modules]
-    hooks = [
-        (hooks, set(hooks))
-        for module in modules
-        for hooks in (module._forward_pre_hooks, module._forward_hooks)
-    ]
     buffers = [
         (module, name, buffer.clone())
         for module in modules
@@ -261,9 +227,6 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in zip(modules, modes, strict=True):
             module.training = mode
-        for there, before in hooks:
-            for handle in there.keys() - before:
-                del there[handle]
         for module, name, before in buffers:
             # One that grew, such as a table of positions, may stay.
             now = getattr(module, name)
@@ -329,14 +292,3 @@ def _arguments(block_type: type) -> set[str]:
 def _count_parameters(model: nn.Module, blocks: dict[str, nn.Module]) -> dict[str, int]:
     """Parameters of the model (``""``) and of its blocks."""
     return {name: parameter_count(block)[""] for name, block in {"": model, **blocks}.items()}
-
-
-def _count_macs(model: nn.Module, inputs: tuple, blocks: dict[str, nn.Module]) -> dict[str, int]:
-    """MACs of ``model(*inputs)`` (``""``) and of its blocks."""
-    with torch.no_grad():
-        by_module = mac_analyzer(model, inputs).by_module()
-    return {name: int(by_module[name]) for name in ("", *blocks)}
-
-
-def _pairs(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int, int]]:
-    return {name: (before[name], after[name]) for name in before}

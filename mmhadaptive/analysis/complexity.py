@@ -1,0 +1,148 @@
+"""Parameters, multiply-accumulates (MACs) and activations, by mmengine's counter.
+
+One multiply-add of a convolution or a matrix product is one MAC, and so is one element of a
+cross-Hadamard product. Normalisation, which folds into the convolutions, pooling and activation
+functions count nothing. Activations are the outputs of convolutions and matrix products.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+
+import torch
+from mmengine.analysis import ActivationAnalyzer, FlopAnalyzer, parameter_count
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import BaseDataElement
+from torch import Tensor, nn
+
+from mmhadaptive.models.merging import merge_branches
+
+COUNTS = ("parameters", "macs", "activations")
+
+# mmengine has handles for these; None in their place would leave those in force.
+UNCOUNTED = ("batch_norm", "adaptive_avg_pool2d", "upsample_nearest2d")
+
+
+def count_nothing(inputs: list, outputs: list) -> Counter:
+    """No MACs."""
+    return Counter()
+
+
+def count_products(inputs: list, outputs: list) -> Counter:
+    """MACs of the cross-Hadamard operator: one an element of a product."""
+    x, y = (torch.Size(value.type().sizes()) for value in (inputs[0], outputs[0]))
+    return Counter(cross_hadamard=y.numel() - x.numel())
+
+
+def count_attention(inputs: list, outputs: list) -> Counter:
+    """MACs of ``softmax(q k^T) v``: those of its two matrix products."""
+    query, key, value = (torch.Size(value.type().sizes()) for value in inputs[:3])
+    return Counter(attention=query.numel() * key[-2] + query[:-1].numel() * value[-2:].numel())
+
+
+def mac_analyzer(model: nn.Module, inputs: tuple) -> FlopAnalyzer:
+    """mmengine's counter of ``model(*inputs)``."""
+    analyzer = FlopAnalyzer(model, inputs).set_op_handle(
+        **{f"aten::{name}": count_nothing for name in UNCOUNTED},
+        **{
+            "mmhadaptive::cross_hadamard": count_products,
+            "aten::scaled_dot_product_attention": count_attention,
+        },
+    )
+    return analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+
+
+def count_macs(model: nn.Module, inputs: tuple) -> dict[str, int]:
+    """MACs of ``model(*inputs)``, under ``''``, and of every module in it by its name."""
+    with torch.no_grad():
+        by_module = mac_analyzer(model, inputs).by_module()
+    return {name: int(count) for name, count in by_module.items()}
+
+
+def complexity(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+    """Count ``model(image)`` for one image of zeros.
+
+    Args:
+        model: The network, in evaluation mode.
+        input_shape: (channels, height, width) of the image.
+
+    Returns:
+        ``parameters``, ``macs`` and ``activations``, as numbers.
+    """
+    inputs = (torch.zeros(1, *input_shape),)
+    macs = mac_analyzer(model, inputs)
+    activations = ActivationAnalyzer(model, inputs)
+    activations.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    with torch.no_grad():
+        return dict(
+            parameters=parameter_count(model)[""],
+            macs=int(macs.total()),
+            activations=int(activations.total()),
+        )
+
+
+class TensorMode(nn.Module):
+    """A classifier or detector of OpenMMLab's as a function of an image (1, C, H, W).
+
+    Its value is what the heads compute: logits and boxes before any of them is chosen.
+    """
+
+    def __init__(self, model: nn.Module, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.model = model
+        shapes = ("ori_shape", "img_shape", "pad_shape", "batch_input_shape")
+        meta = dict.fromkeys(shapes, size) | dict(scale_factor=(1.0, 1.0))
+        self.data_samples = [BaseDataElement(metainfo=meta)]
+
+    def forward(self, image: Tensor) -> tuple | list | Tensor:
+        return self.model(image, self.data_samples, mode="tensor")
+
+
+def network_complexity(model: nn.Module, size: tuple[int, int]) -> dict[str, int]:
+    """Count a classifier or detector of OpenMMLab's with :func:`complexity`, for one image.
+
+    In two-stage detectors the second stage has as many proposals as testing allows
+    (``test_cfg.rpn.max_per_img``), or as there are anchors: none is suppressed by another, so that
+    the count depends neither on the weights nor on an image.
+
+    Args:
+        model: The network, in evaluation mode.
+        size: Height and width of the image.
+
+    Returns:
+        The counts; of two-stage detectors also ``proposals``.
+    """
+    if not hasattr(model, "roi_head"):
+        return complexity(TensorMode(model, size), (3, *size))
+    model = copy.deepcopy(model)
+    # Heads that learn their proposals suppress none.
+    if hasattr(model.rpn_head, "test_cfg"):
+        model.rpn_head.test_cfg.nms = None
+    network = TensorMode(model, size)
+    counts = complexity(network, (3, *size))
+    with torch.no_grad():
+        features = model.extract_feat(torch.zeros(1, 3, *size))
+        proposals = model.rpn_head.predict(features, network.data_samples, rescale=False)
+    return dict(counts, proposals=len(proposals[0]))
+
+
+def config_complexity(
+    cfg: Config, size: tuple[int, int], num_classes: int | None = None, merged: bool = True
+) -> dict[str, int]:
+    """Count the classifier or detector of a config with :func:`network_complexity`.
+
+    Args:
+        cfg: A config of mmdet's or mmpretrain's form. Its scope becomes the default one.
+        size: Height and width of the image.
+        num_classes: Number of classes, in place of the config's.
+        merged: Whether branches are merged where the network has any.
+    """
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    if num_classes is not None:
+        (cfg.model.head if "head" in cfg.model else cfg.model).num_classes = num_classes
+    model = MODELS.build(cfg.model).eval()
+    if merged:
+        merge_branches(model)
+    return network_complexity(model, size)

@@ -1,0 +1,70 @@
+"""Results with what is needed to repeat them: device, versions, commit, command."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from .whole import write_file
+
+PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "mmpretrain", "timm", "transformers")
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0].partition(":")[2].strip() if names else cpu
+    return f"{cpu}, {torch.get_num_threads()} threads"
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        distributions = {"mmdet": "mmdetection"}.get(name, name)
+        for candidate in (f"onedl-{distributions}", name):
+            try:
+                found[candidate] = version(candidate)
+            except PackageNotFoundError:
+                continue
+            break
+    return found
+
+
+def _commit() -> str:
+    root = Path(__file__).resolve().parents[2]
+    result = subprocess.run(
+        ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+    )
+    return result.stdout.strip() or "unknown"
+
+
+def write_record(path: str | Path, **results) -> dict:
+    """Write ``results`` to a JSON file, with the command, the commit, the device and versions.
+
+    Returns:
+        What was written.
+    """
+    record = dict(
+        command=shlex.join(["python", *sys.argv]),
+        commit=_commit(),
+        device=_device(),
+        versions=_versions(),
+        **results,
+    )
+    # JSON knows no tensors; mmpretrain's confusion matrix is one.
+    text = json.dumps(record, indent=2, default=lambda value: value.tolist())
+    write_file(path, text + "\n")
+    return record

@@ -1,0 +1,63 @@
+"""Pictures show the data that they are given."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmhadaptive.visualization import (
+    draw_complexity,
+    draw_confusion_matrix,
+    draw_contact_sheet,
+    draw_training,
+    to_png,
+)
+
+
+def lines_of(axes):
+    return [list(zip(*line.get_data(), strict=True)) for line in axes.lines]
+
+
+def test_training_curves():
+    left, right = draw_training({1: (5.0, 10.0), 2: (4.0, None), 3: (3.0, 30.0)}).axes
+    assert lines_of(left) == [[(1, 5.0), (2, 4.0), (3, 3.0)]]
+    assert lines_of(right) == [[(1, 10.0), (3, 30.0)]]
+
+
+def test_complexity_curves():
+    rows = [
+        dict(expansion=kind, ratio=ratio, parameters=ratio * i, macs=10 * ratio * i)
+        for i, kind in enumerate(("pointwise", "ghost", "ach"), 1)
+        for ratio in (2, 4)
+    ]
+    parameters, macs = draw_complexity(rows, "ratio", "expansion ratio").axes
+    assert lines_of(parameters) == [[(2, 2 * i), (4, 4 * i)] for i in (1, 2, 3)]
+    assert lines_of(macs) == [[(2, 20 * i), (4, 40 * i)] for i in (1, 2, 3)]
+    assert parameters.get_xlabel() == "expansion ratio"
+
+
+@pytest.mark.parametrize("count", [3, 250])
+def test_confusion_matrix(count):
+    classes = [f"class {i}" for i in range(count)]
+    matrix = torch.arange(count**2).view(count, count)
+    figure = draw_confusion_matrix(matrix, classes)
+    axes = figure.axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array(), matrix)
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == (classes if count == 3 else ["0", "50", "100", "150", "200"])
+
+
+def test_figures_as_files():
+    content = to_png(draw_training({1: (1.0, None)}), dpi=50)
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (175, 300, 3)
+
+
+def test_contact_sheet():
+    pictures = [np.full((20, 40, 3), 10 * i, np.uint8) for i in range(1, 4)]
+    sheet = draw_contact_sheet(pictures, columns=2, cell=28)
+    assert sheet.shape == (56, 56, 3)
+    # 20 x 10 pixels each, four from the edges of the cell.
+    for i, (y, x) in enumerate([(4, 4), (4, 32), (32, 4)], 1):
+        assert (sheet[y : y + 10, x : x + 20] == 10 * i).all()
+    assert (sheet[32:, 32:] == 255).all()
