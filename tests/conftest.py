@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 
 from .paths import CONFIGS, ROOT, SHARED
 
@@ -77,7 +78,9 @@ def in_memory(few_images):
     """These images in the memory of the CPU."""
     from mmhadaptive.datasets import InMemoryDataset
 
-    return InMemoryDataset(dict(type="CIFAR100Files", data_root=str(few_images)), device="cpu")
+    # Whatever scope a Runner of another test has left.
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        return InMemoryDataset(dict(type="CIFAR100Files", data_root=str(few_images)), device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from collections import Counter
 import torch
 from mmengine.analysis import ActivationAnalyzer, FlopAnalyzer, parameter_count
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
@@ -134,15 +134,15 @@ def config_complexity(
     """Count the classifier or detector of a config with :func:`network_complexity`.
 
     Args:
-        cfg: A config of mmdet's or mmpretrain's form. Its scope becomes the default one.
+        cfg: A config of mmdet's or mmpretrain's form.
         size: Height and width of the image.
         num_classes: Number of classes, in place of the config's.
         merged: Whether branches are merged where the network has any.
     """
-    init_default_scope(cfg.get("default_scope", "mmengine"))
     if num_classes is not None:
         (cfg.model.head if "head" in cfg.model else cfg.model).num_classes = num_classes
-    model = MODELS.build(cfg.model).eval()
-    if merged:
-        merge_branches(model)
-    return network_complexity(model, size)
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmengine")):
+        model = MODELS.build(cfg.model).eval()
+        if merged:
+            merge_branches(model)
+        return network_complexity(model, size)
