@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 READY := $(VENV)/.ready
-SOURCES := setup.py pyproject.toml requirements/constraints.txt tools/setup_env.py \
+SOURCES := setup.py pyproject.toml requirements/constraints.txt tools/dev/setup_env.py \
 	$(shell find csrc -type f)
 
 .PHONY: help setup demo test lint clean
@@ -17,11 +17,11 @@ help:
 setup: $(READY)
 
 $(READY): $(SOURCES)
-	$(PYTHON) tools/setup_env.py --path $(VENV)
+	$(PYTHON) tools/dev/setup_env.py --path $(VENV)
 	@touch $@
 
 demo: $(READY)
-	$(VENV)/bin/python tools/demo.py
+	$(VENV)/bin/python tools/dev/demo.py
 
 test: $(READY)
 	$(VENV)/bin/ruff check .

@@ -21,7 +21,7 @@ def test_an_ach_layer_by_hand():
 
 
 def count_with_tool(run_here, tmp_path, *arguments):
-    run_here("get_flops.py", *arguments, "--out", tmp_path / "record.json")
+    run_here("analysis/get_flops.py", *arguments, "--out", tmp_path / "record.json")
     return json.loads((tmp_path / "record.json").read_text())
 
 
@@ -100,7 +100,7 @@ def test_sizes_that_the_tool_refuses(run_here, tmp_path, capsys):
         (["--sweeps", "--size", 224], "one or two numbers for a config"),
     ):
         with pytest.raises(SystemExit):
-            run_here("get_flops.py", *arguments)
+            run_here("analysis/get_flops.py", *arguments)
         assert message in capsys.readouterr().err
 
 
@@ -110,7 +110,7 @@ def table_of(out):
 
 
 def test_table_7(run_tool, tmp_path):
-    out = run_tool("get_flops.py", "--table7", "--out", tmp_path / "record.json").stdout
+    out = run_tool("analysis/get_flops.py", "--table7", "--out", tmp_path / "record.json").stdout
     networks = json.loads((tmp_path / "record.json").read_text())["networks"]
     assert networks == json.loads((RESULTS / "complexity.json").read_text())["networks"]
     for network in networks:
@@ -137,7 +137,7 @@ def test_table_7(run_tool, tmp_path):
 
 def test_expansions_equal_their_formulas(run_tool, tmp_path):
     path = tmp_path / "record.json"
-    out = run_tool("get_flops.py", "--sweeps", "--out", path, "--images", tmp_path).stdout
+    out = run_tool("analysis/get_flops.py", "--sweeps", "--out", path, "--images", tmp_path).stdout
     record = json.loads(path.read_text())
     rows = record["width"] + record["ratio"]
     for row in rows:

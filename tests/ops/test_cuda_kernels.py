@@ -1,5 +1,5 @@
 """The CUDA kernels, run thread by thread on the CPU: every index, tile and reduction without a GPU.
-What this cannot show, races and speed, is left to tools/check_gpu.sh."""
+What this cannot show, races and speed, is left to tools/dev/check_gpu.sh."""
 
 import ctypes
 import itertools

@@ -127,7 +127,7 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
 ):
     _, _, folder = trained
     data = [f"{split}_dataloader.dataset.dataset.data_root={folder}" for split in SPLITS]
-    command = (ROOT / "tools" / "train_cifar100.sh", 3600, tmp_path, *data)
+    command = (ROOT / "tools" / "paper" / "train_cifar100.sh", 3600, tmp_path, *data)
     command += ("data_preprocessor.size=48", "train_dataloader.batch_size=8")
     command += ("default_hooks.logger.interval=1", "train_cfg.max_epochs=2")
     # The clock is asked at the end of the first of two epochs.
@@ -173,14 +173,14 @@ case $1 in
     touch "$work/latest.pth"
     if [ -e "$work/epoch_1.pth" ]; then touch "$work/epoch_2.pth"; fi
     touch "$work/epoch_1.pth" ;;
-  tools/record_training.py) [ -z "$NO_RECORD" ] ;;
+  tools/analysis/record_training.py) [ -z "$NO_RECORD" ] ;;
 esac
 """
     )
     python.chmod(0o755)
 
     def call(**environment):
-        command = (ROOT / "tools" / "train_cifar100.sh", 3600, tmp_path)
+        command = (ROOT / "tools" / "paper" / "train_cifar100.sh", 3600, tmp_path)
         return run(command, check=False, PYTHON=str(python), **environment)
 
     return call
@@ -237,7 +237,7 @@ def test_two_processes_in_pieces_equal_an_uninterrupted_run(trained, run_dist, t
 def test_the_benchmark_of_the_pipelines(trained, run_tool, tmp_path):
     out = tmp_path / "pipelines.json"
     options = ("--data-root", trained[2], "--batch-size", 8, "--workers", 1)
-    run_tool("benchmark_data.py", *options, "--rounds", 1, "--seconds", 0.1, "--out", out)
+    run_tool("analysis/benchmark_data.py", *options, "--rounds", 1, "--seconds", 0.1, "--out", out)
     rows = json.loads(out.read_text())["images_per_second"]
     assert [row["size"] for row in rows] == [224, 32]
     assert all(rate > 0 for row in rows for rate in row.values())

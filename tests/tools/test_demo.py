@@ -15,9 +15,9 @@ from ..paths import ROOT
 @pytest.mark.parametrize("start", [".", "elsewhere"])
 def test_commands_from_any_folder(start, tmp_path, monkeypatch):
     """Scripts and config are the checkout's; data and results are where the user stands."""
-    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "dev").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
-    demo = shutil.copy(ROOT / "tools" / "demo.py", tmp_path / "tools")
+    demo = shutil.copy(ROOT / "tools" / "dev" / "demo.py", tmp_path / "tools" / "dev")
     here = tmp_path / start
     monkeypatch.chdir(here)
     commands = []
@@ -42,7 +42,8 @@ def test_commands_from_any_folder(start, tmp_path, monkeypatch):
     config = str(root / "configs" / "detection" / "ssd_hadaptive_s_digits.py")
     checkpoint = "work_dirs/demo/epoch_18.pth"
     assert [command[0] for command in commands] == [
-        str(root / "tools" / f"{name}.py") for name in ("make_digits", "train", "test", "infer")
+        str(root / "tools" / f"{name}.py")
+        for name in ("data/make_digits", "train", "test", "infer")
     ]
     assert [command[1:4] for command in commands] == [
         ["--out", "data/digits"],

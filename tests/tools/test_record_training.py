@@ -35,7 +35,7 @@ def test_pieces_are_joined_and_compared(tmp_path, run_here):
     for other, same in (("whole", True), ("other", False)):
         out = tmp_path / "results" / other
         options = ("--out", out, "--same-as", tmp_path / other)
-        run_here("record_training.py", tmp_path / "pieces", *options)
+        run_here("analysis/record_training.py", tmp_path / "pieces", *options)
         record = json.loads(out.with_suffix(".json").read_text())
         assert record["same_as_other_run"] is same
     assert (record["epochs"], record["first_loss"], record["last_loss"]) == (2, 4.5, 2.5)
@@ -58,7 +58,7 @@ def test_weights_of_the_best_epoch_in_half_precision(tmp_path, run_here):
     best = tmp_path / "run" / "best_accuracy_top1_epoch_7.pth"
     torch.save(dict(state_dict=state, meta=meta, optimizer={}), best)
     out = tmp_path / "results" / "net_v1.5"
-    run_here("record_training.py", tmp_path / "run", "--out", out, "--weights")
+    run_here("analysis/record_training.py", tmp_path / "run", "--out", out, "--weights")
     assert {path.name for path in out.parent.iterdir()} == {
         f"net_v1.5{suffix}" for suffix in (".csv", ".json", ".png", ".pth")
     }
@@ -74,12 +74,14 @@ def test_weights_of_the_best_epoch_in_half_precision(tmp_path, run_here):
 def test_weights_of_a_run_without_a_best_epoch_are_refused(tmp_path, run_here):
     make_run(tmp_path / "run", [[step(1, 1, 5.0)]], 1.0)
     with pytest.raises(FileNotFoundError, match="0 best_accuracy_top1_epoch"):
-        run_here("record_training.py", tmp_path / "run", "--out", tmp_path / "s", "--weights")
+        run_here(
+            "analysis/record_training.py", tmp_path / "run", "--out", tmp_path / "s", "--weights"
+        )
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, run_here):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        run_here("record_training.py", tmp_path, "--out", tmp_path / "x")
+        run_here("analysis/record_training.py", tmp_path, "--out", tmp_path / "x")
     assert not list(tmp_path.iterdir())
 
 

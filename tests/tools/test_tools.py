@@ -28,11 +28,11 @@ def trained(tmp_path_factory, run_tool, digits_config):
 def test_digits_depend_on_the_seed_alone(digits, tmp_path, run_tool):
     again = tmp_path / "again"
     arguments = ["--train", 24, "--val", 8, "--size", 96]
-    run_tool("make_digits.py", "--out", again, *arguments)
+    run_tool("data/make_digits.py", "--out", again, *arguments)
     for path in digits.rglob("*.*"):
         assert path.read_bytes() == (again / path.relative_to(digits)).read_bytes(), path
     other = tmp_path / "other"
-    run_tool("make_digits.py", "--out", other, *arguments, "--seed", 1)
+    run_tool("data/make_digits.py", "--out", other, *arguments, "--seed", 1)
     assert (other / "train" / "00001.png").read_bytes() != (
         digits / "train" / "00001.png"
     ).read_bytes()
@@ -60,7 +60,7 @@ def test_digits_are_a_sound_coco_set(digits):
 
 
 def test_training_and_held_out_digits_are_disjoint():
-    sys.path.insert(0, str(ROOT / "tools"))
+    sys.path.insert(0, str(ROOT / "tools" / "data"))
     try:
         from make_digits import split_digits
     finally:
@@ -71,7 +71,7 @@ def test_training_and_held_out_digits_are_disjoint():
 
 
 def test_existing_digits_are_kept(digits, run_tool):
-    result = run_tool("make_digits.py", "--out", digits, check=False)
+    result = run_tool("data/make_digits.py", "--out", digits, check=False)
     assert result.returncode != 0
     assert f"{digits} exists" in result.stderr
 
@@ -266,7 +266,7 @@ def test_a_published_checkpoint_is_all_that_inference_needs(
 ):
     from mmdet.apis import DetInferencer
 
-    run_here("publish_model.py", trained / "epoch_1.pth", tmp_path / "digits.pth")
+    run_here("model_converters/publish_model.py", trained / "epoch_1.pth", tmp_path / "digits.pth")
     path = Path(capsys.readouterr().out.split()[-1])
     assert list(tmp_path.iterdir()) == [path]
     assert path.stat().st_size < 0.6 * (trained / "epoch_1.pth").stat().st_size

@@ -15,7 +15,7 @@ TINY += ["--length", 24, "--lr", 0.002]
 def data(tmp_path, run_here):
     for task in ("sst2", "mnli"):
         folder = tmp_path / task
-        run_here("make_glue_sample.py", task, "--out", folder, "--train", 320, "--dev", 64)
+        run_here("data/make_glue_sample.py", task, "--out", folder, "--train", 320, "--dev", 64)
     return tmp_path
 
 
@@ -23,7 +23,9 @@ def test_sst2_is_learned_and_repeats_exactly(data, run_here, tmp_path):
     results = []
     for name in ("a", "b"):
         work = tmp_path / name
-        run_here("train_glue.py", "sst2", data / "sst2", "--work-dir", work, *TINY, "--epochs", 5)
+        run_here(
+            "paper/train_glue.py", "sst2", data / "sst2", "--work-dir", work, *TINY, "--epochs", 5
+        )
         results.append(json.loads((work / "result.json").read_text())["epochs"])
         weights = torch.load(work / "model.pth", weights_only=True)
         assert weights["bert.encoder.layer.0.output.dense.weight"].shape == (32, 32 + 66)
@@ -41,7 +43,16 @@ def test_mnli_with_a_given_vocabulary(data, run_here, tmp_path):
     vocabulary = tmp_path / "vocab.txt"
     vocabulary.write_text("\n".join(words) + "\n")
     work = tmp_path / "work"
-    command = ["train_glue.py", "mnli", data / "mnli", "--work-dir", work, *TINY, "--epochs", 1]
+    command = [
+        "paper/train_glue.py",
+        "mnli",
+        data / "mnli",
+        "--work-dir",
+        work,
+        *TINY,
+        "--epochs",
+        1,
+    ]
     run_here(*command, "--vocab", vocabulary, "--feed-forward", "fixed")
     result = json.loads((work / "result.json").read_text())
     assert result["vocabulary"] == len(words)
@@ -52,7 +63,7 @@ def test_mnli_with_a_given_vocabulary(data, run_here, tmp_path):
 def test_bad_files_are_named(run_here, tmp_path):
     def run(text):
         (tmp_path / "train.tsv").write_text(text)
-        run_here("train_glue.py", "sst2", tmp_path, "--work-dir", tmp_path / "w")
+        run_here("paper/train_glue.py", "sst2", tmp_path, "--work-dir", tmp_path / "w")
 
     with pytest.raises(ValueError, match=r"train.tsv has no column sentence; its columns .*'text'"):
         run("text\tlabel\n")

@@ -21,7 +21,16 @@ def data(tmp_path):
 
 def test_original_beside_replaced(data, run_here):
     out = data / "result.json"
-    command = ["train_replacement.py", data, "--out", out, "--fraction", 0.5, "--batch-size", 50]
+    command = [
+        "paper/train_replacement.py",
+        data,
+        "--out",
+        out,
+        "--fraction",
+        0.5,
+        "--batch-size",
+        50,
+    ]
     command += ["--epochs", 1, "--configs", "mobilenetv3_small_ach_9_10_cifar100", "--seeds"]
     run_here(*command, 0)
     first = json.loads(out.read_text())

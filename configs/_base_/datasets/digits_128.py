@@ -1,7 +1,7 @@
 # The embedded demo's handwritten digits. They are neither flipped nor shrunk.
 _base_ = "coco_320.py"
 data_root = "data/digits/"
-data_source = {"data/digits": "The demo set is drawn by: python tools/make_digits.py"}
+data_source = {"data/digits": "The demo set is drawn by: python tools/data/make_digits.py"}
 metainfo = dict(classes=tuple("0123456789"))
 input_size = 128
 

@@ -1,6 +1,6 @@
 """Write the curves of a training as CSV, PNG and a record, from what it left in its work dir.
 
-    python tools/record_training.py work_dirs/hadaptive_s_cifar100 --out docs/results/NAME
+    python tools/analysis/record_training.py work_dirs/hadaptive_s_cifar100 --out docs/results/NAME
 
 The pieces of a resumed run are joined; of an iteration that two pieces logged the later counts. The
 record names command, commit, device and versions of every piece, as ``tools/train.py`` left them.

@@ -1,4 +1,4 @@
-"""Write a small set in the format of GLUE's SST-2 or MNLI, to rehearse tools/train_glue.py on.
+"""Write a small set in the format of GLUE's SST-2 or MNLI, to try tools/paper/train_glue.py on.
 
 The sentences are made from templates. A model that learns anything gets most of them right; the
 accuracy says nothing about GLUE.

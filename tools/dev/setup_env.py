@@ -30,7 +30,7 @@ import zipfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / "requirements" / "constraints.txt"
 CACHE = Path(
     os.environ.get("MMHADAPTIVE_CACHE")
@@ -57,7 +57,7 @@ PACKAGES = (
 
 TORCHVISION_SCHEMAS = """
 
-# Schemas of the operators that this wheel was repacked without (mmhadaptive, tools/setup_env.py):
+# Schemas of the operators that this wheel was repacked without (mmhadaptive's setup_env.py):
 # torchvision registers fake kernels for them at import.
 if not _has_ops():
     _schemas = torch.library.Library("torchvision", "FRAGMENT")

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 # As a user would type them, from wherever he stands.
-ROOT = os.path.relpath(Path(__file__).resolve().parents[1])
+ROOT = os.path.relpath(Path(__file__).resolve().parents[2])
 TOOLS = Path(ROOT, "tools")
 CONFIG = Path(ROOT, "configs/detection/ssd_hadaptive_s_digits.py")
 DATA = Path("data/digits")
@@ -32,7 +32,7 @@ def run(*command: str | Path) -> None:
 
 def main() -> None:
     if not DATA.exists():
-        run(TOOLS / "make_digits.py", "--out", DATA)
+        run(TOOLS / "data" / "make_digits.py", "--out", DATA)
     start = time.monotonic()
     run(TOOLS / "train.py", CONFIG, "--work-dir", WORK_DIR)
     minutes = (time.monotonic() - start) / 60

@@ -3,7 +3,7 @@
 # write their curves and records, in bfloat16. Called again it continues, until it says that all are
 # trained:
 #
-#     tools/train_cifar100.sh SECONDS RESULTS [KEY=VALUE ...]
+#     tools/paper/train_cifar100.sh SECONDS RESULTS [KEY=VALUE ...]
 #
 # Work dirs are RESULTS/work_dirs/NETWORK, results RESULTS/NETWORK_cifar100.{csv,png,json,pth}, the
 # last the weights of the best epoch in float16. The settings are --cfg-options of tools/train.py;
@@ -20,7 +20,7 @@ if [ $# -lt 2 ] || [[ ! $1 =~ ^[0-9]+$ ]]; then
 fi
 limit=$1
 results=$(realpath -m "$2")
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 settings=("${@:3}")
 peers="mobilenetv3_small mobilenetv4_conv_small starnet_s1"
 networks=${NETWORKS:-hadaptive_s hadaptive_m hadaptive_l $peers}
@@ -51,7 +51,7 @@ for network in $networks; do
     record+=(--weights)
   fi
   recorded=true
-  "${PYTHON:-python}" tools/record_training.py "${record[@]}" || recorded=false
+  "${PYTHON:-python}" tools/analysis/record_training.py "${record[@]}" || recorded=false
   # train.py leaves the config there, with the settings.
   if [ ! -e "$work/epoch_$(epochs_of "$work/${config##*/}").pth" ]; then
     echo "time is up; $network and what follows it are not trained yet"

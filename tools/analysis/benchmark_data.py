@@ -1,6 +1,6 @@
 """Measure how many images a second the stock pipeline and the in-memory one deliver.
 
-    python tools/benchmark_data.py --out docs/results/data_pipeline.json
+    python tools/analysis/benchmark_data.py --out docs/results/data_pipeline.json
 
 For images of 224 and of 32 pixels, three things are timed: until a batch is ready on the device of
 the network, augmented and normalised (``input``); the whole training with that input
@@ -28,7 +28,7 @@ from mmengine.runner import Runner
 from mmhadaptive.io.record import write_record
 from mmhadaptive.layers import adapt_temperature
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "classification" / "cifar100"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "classification" / "cifar100"
 NAMES = {"stock": "hadaptive_s_cifar100_stock.py", "in_memory": "hadaptive_s_cifar100.py"}
 SIZES = (224, 32)
 

@@ -1,8 +1,8 @@
 """Count parameters, MACs and activations.
 
-    python tools/get_flops.py configs/ssd_hadaptive_s_coco.py
-    python tools/get_flops.py --table7 --out docs/results/complexity.json
-    python tools/get_flops.py --sweeps --out docs/results/expansion_sweeps.json
+    python tools/analysis/get_flops.py configs/ssd_hadaptive_s_coco.py
+    python tools/analysis/get_flops.py --table7 --out docs/results/complexity.json
+    python tools/analysis/get_flops.py --sweeps --out docs/results/expansion_sweeps.json
 
 The first counts the classifier or detector of a config, at the size at which the config tests it
 or at ``--size``. ``--table7`` counts the networks of the paper's Table 7 for 100 classes, and again
@@ -29,7 +29,7 @@ from mmhadaptive.io.record import write_record
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.visualization import draw_complexity, to_png
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # Sweep, what it is drawn over, and its name.
 AXES = (("width", "in_channels", "input channels"), ("ratio", "ratio", "expansion ratio"))
 

@@ -3,11 +3,11 @@
 # and times it. Meant to take under 10 minutes on an H200. Needs nvcc, a CUDA build of torch 2.10 or
 # newer, pytest, hypothesis and, for the plots, matplotlib.
 #
-#     tools/check_gpu.sh [folder for logs and results]
+#     tools/dev/check_gpu.sh [folder for logs and results]
 #
 # A step that fails is named at the end; the steps after it run all the same.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 out=$(realpath -m "${1:-docs/benchmarks}")
 mkdir -p "$out"
 export PYTHONPATH=$PWD PYTHONUNBUFFERED=1 MMHADAPTIVE_CUDA=1
@@ -42,7 +42,7 @@ done
 benchmark() {
   local name=$1
   shift
-  step "$name" 60 $python tools/benchmark_ops.py "$@" --device cuda --seconds 0.02 --out "$out"
+  step "$name" 60 $python tools/analysis/benchmark_ops.py "$@" --device cuda --seconds 0.02 --out "$out"
 }
 benchmark memory-float32 memory --seconds 0.2
 benchmark memory-bfloat16 memory --dtype bfloat16

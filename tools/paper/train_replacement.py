@@ -27,7 +27,7 @@ from mmhadaptive.io.whole import write_file
 from mmhadaptive.layers import adapt_temperature
 from mmhadaptive.models import replace_blocks
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TABLE_5 = [
     "mobilenetv3_small_ach_9_10_cifar100",
     "mobilenetv4_conv_small_ach_cifar100",

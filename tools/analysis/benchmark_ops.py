@@ -1,9 +1,9 @@
 """Times the cross-Hadamard operator and writes JSON, a Markdown table and plots.
 
-    python tools/benchmark_ops.py layers --device cpu --threads 1 --batches 8 --sizes 224
-    python tools/benchmark_ops.py memory --device cpu --threads 1
-    python tools/benchmark_ops.py sweep --device cuda
-    python tools/benchmark_ops.py model --device cuda
+    python tools/analysis/benchmark_ops.py layers --device cpu --threads 1 --batches 8 --sizes 224
+    python tools/analysis/benchmark_ops.py memory --device cpu --threads 1
+    python tools/analysis/benchmark_ops.py sweep --device cuda
+    python tools/analysis/benchmark_ops.py model --device cuda
 
 ``layers`` times every ACH layer of Hadaptive-Net S, M and L against the same computation in eager
 PyTorch and, with ``--compile``, in torch.compile. ``memory`` compares tensors larger than any cache
