@@ -145,8 +145,9 @@ def test_nothing_leaves_the_device(few_images, options, training, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
     if "erasing" in options:
         pytest.importorskip("timm")
-    dataset = InMemoryDataset(dict(type="CIFAR100Files", data_root=str(few_images)), device="meta")
+    source = dict(type="CIFAR100Files", data_root=str(few_images))
     with _scope():
+        dataset = InMemoryDataset(source, device="meta")
         preprocessor = BatchAugmentPreprocessor(
             size=40, mean=[0.0] * 3, std=[1.0] * 3, num_classes=100, **options
         ).to("meta")
