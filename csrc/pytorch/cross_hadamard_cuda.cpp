@@ -34,7 +34,7 @@ struct Cuda {
     return count;
   }
 
-  // No GPU was at hand to measure a rule with. `tiled` is what was designed to be fastest.
+  // A rule by shape would have to be measured. `tiled` is what was designed to be fastest.
   static cuda::Strategy strategy_of(const std::string& name) {
     if (name == "direct") {
       return cuda::Strategy::kDirect;

@@ -7,7 +7,7 @@
 #
 # Work dirs are RESULTS/work_dirs/NETWORK, results RESULTS/NETWORK_cifar100.{csv,png,json,pth}, the
 # last the weights of the best epoch in float16. The settings are --cfg-options of tools/train.py;
-# with these a CPU rehearses all of it:
+# with these a dry run takes a CPU some minutes:
 #
 #     train_dataloader.dataset.dataset.fraction=0.01 val_dataloader.dataset.dataset.fraction=0.01 \
 #     data_preprocessor.size=64 train_cfg.max_epochs=2

@@ -26,7 +26,7 @@ class CheckLossHook(Hook):
         self.iteration = 0
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        # Without a loss the training is a rehearsal, as in mmpretrain's vis_scheduler.
+        # Without a loss nothing is trained, as in mmpretrain's vis_scheduler.
         if outputs is None:
             return
         self.loss = outputs["loss"].detach()

@@ -29,7 +29,7 @@ def check_shapes(model: nn.Module, cfg: Mapping | None = None) -> None:
     Args:
         model: A detector of mmdet's or a classifier of mmpretrain's form, with or without the
             wrappers of the Runner; one without ``backbone`` passes.
-        cfg: The model's config, where it is at hand: some parts do not keep their ``in_channels``.
+        cfg: The model's config, where there is one: some parts do not keep their ``in_channels``.
 
     Raises:
         ValueError: A part does not fit. The message says what the backbone gives and what the part

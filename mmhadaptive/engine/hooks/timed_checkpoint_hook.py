@@ -23,7 +23,7 @@ class TimedCheckpointHook(Hook):
     after so many seconds.
 
     It needs a :class:`ResumableTrainLoop`, which resumes from there (``tools/train.py --resume``).
-    So a long training runs in pieces on a machine that is lent for minutes. The checkpoints of the
+    So a run may have a wall-clock limit, and the next one continues it. The checkpoints of the
     epochs' ends stay with mmengine's ``CheckpointHook``. Where gradients are accumulated it waits
     for the optimizer's step, since no checkpoint holds gradients.
 
