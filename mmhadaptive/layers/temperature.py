@@ -34,21 +34,20 @@ class AdaptiveTemperature(nn.Module):
             raise ValueError(f"tau must be in [{TAU_MIN}, {TAU_MAX}], got {tau}")
         self.rate = rate
         self.register_buffer("tau", torch.tensor(float(tau)))
-        # Negative: no gradient has been seen.
-        self.register_buffer("last_norm", torch.tensor(-1.0))
+        self.register_buffer("last_norm", torch.tensor(0.0))
 
     @torch.no_grad()
     def update(self, norm: Tensor) -> None:
-        """Take one step for a new gradient norm (a scalar tensor, without a host sync).
+        """Take one step of Algorithm 1 for a new gradient norm (a scalar, without a host sync).
 
-        The first norm and norms that are not finite change nothing but the history or nothing
-        at all.
+        The first norm, and one after a norm of zero, change the history alone; norms that are not
+        finite change nothing.
         """
         norm = norm.to(self.last_norm)
         finite = torch.isfinite(norm)
         direction = torch.where(norm >= self.last_norm, 1.0, -1.0)
         adapted = (self.tau * (1 + self.rate * direction)).clamp(TAU_MIN, TAU_MAX)
-        self.tau.copy_(torch.where(finite & (self.last_norm >= 0), adapted, self.tau))
+        self.tau.copy_(torch.where(finite & (self.last_norm != 0), adapted, self.tau))
         self.last_norm.copy_(torch.where(finite, norm, self.last_norm))
 
 

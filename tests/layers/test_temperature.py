@@ -15,10 +15,10 @@ from mmhadaptive.layers import (
 
 def test_follows_the_published_rule():
     temperature = AdaptiveTemperature(tau=2.0)
-    expected, last = 2.0, None
-    for norm in [1.0, 2.0, 2.0, 1.5, 3.0, 0.0, 0.0]:
+    expected, last = 2.0, 0.0
+    for norm in [1.0, 2.0, 2.0, 1.5, 3.0, 0.0, 0.0, 4.0, 5.0]:
         temperature.update(torch.tensor(norm))
-        if last is not None:
+        if last != 0:
             expected *= 1.01 if norm >= last else 0.99
         last = norm
         assert temperature.tau.item() == pytest.approx(expected, rel=1e-6)
