@@ -14,7 +14,7 @@ from .layers import AdaptiveBottleneck
 from .models.backbones import ARCHITECTURES, HadaptiveNet
 from .optional import needs
 
-with needs("timm", "pip install 'mmhadaptive[timm]'", user=__name__):
+with needs("timm", "pip install timm", user=__name__):
     from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
     from timm.layers import NormMlpClassifierHead
     from timm.models import build_model_with_cfg, generate_default_cfgs, register_model

@@ -31,7 +31,7 @@ def hide(monkeypatch):
             *("mmpretrain", "pip install onedl-mmpretrain"),
         ),
         ("mmhadaptive.mmpretrain", "mmpretrain", "pip install onedl-mmpretrain"),
-        ("mmhadaptive.timm", "timm", "pip install 'mmhadaptive[timm]'"),
+        ("mmhadaptive.timm", "timm", "pip install timm"),
     ],
 )
 def test_a_module_names_the_package_that_it_needs(hide, module, package, command):
