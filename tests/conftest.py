@@ -87,7 +87,7 @@ def in_memory(few_images):
 def digits(tmp_path_factory, run_tool):
     """A small set of the demo's images: 24 to train on, 8 to validate."""
     folder = tmp_path_factory.mktemp("data") / "digits"
-    run_tool("data/make_digits.py", "--out", folder, "--train", 24, "--val", 8, "--size", 96)
+    run_tool("data/make_digits.py", "--out-dir", folder, "--train", 24, "--val", 8, "--size", 96)
     return folder
 
 

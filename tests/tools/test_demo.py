@@ -46,7 +46,7 @@ def test_commands_from_any_folder(start, tmp_path, monkeypatch):
         for name in ("data/make_digits", "train", "test", "infer")
     ]
     assert [command[1:4] for command in commands] == [
-        ["--out", "data/digits"],
+        ["--out-dir", "data/digits"],
         [config, "--work-dir", "work_dirs/demo"],
         [config, checkpoint, "--work-dir"],
         ["data/digits/val", config, checkpoint],

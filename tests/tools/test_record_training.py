@@ -33,10 +33,10 @@ def test_pieces_are_joined_and_compared(tmp_path, run_here):
     make_run(tmp_path / "whole", [first[:3] + second], 1.0)
     make_run(tmp_path / "other", [first[:3] + second], 2.0)
     for other, same in (("whole", True), ("other", False)):
-        out = tmp_path / "results" / other
+        out = tmp_path / "results" / f"{other}.json"
         options = ("--out", out, "--same-as", tmp_path / other)
         run_here("analysis/record_training.py", tmp_path / "pieces", *options)
-        record = json.loads(out.with_suffix(".json").read_text())
+        record = json.loads(out.read_text())
         assert record["same_as_other_run"] is same
     assert (record["epochs"], record["first_loss"], record["last_loss"]) == (2, 4.5, 2.5)
     assert record["last_top1"] == record["best_top1"] == 20.13
@@ -58,7 +58,7 @@ def test_weights_of_the_best_epoch_in_half_precision(tmp_path, run_here):
     best = tmp_path / "run" / "best_accuracy_top1_epoch_7.pth"
     torch.save(dict(state_dict=state, meta=meta, optimizer={}), best)
     out = tmp_path / "results" / "net_v1.5"
-    run_here("analysis/record_training.py", tmp_path / "run", "--out", out, "--weights")
+    run_here("analysis/record_training.py", tmp_path / "run", "--out", f"{out}.json", "--weights")
     assert {path.name for path in out.parent.iterdir()} == {
         f"net_v1.5{suffix}" for suffix in (".csv", ".json", ".png", ".pth")
     }
@@ -75,13 +75,17 @@ def test_weights_of_a_run_without_a_best_epoch_are_refused(tmp_path, run_here):
     make_run(tmp_path / "run", [[step(1, 1, 5.0)]], 1.0)
     with pytest.raises(FileNotFoundError, match="0 best_accuracy_top1_epoch"):
         run_here(
-            "analysis/record_training.py", tmp_path / "run", "--out", tmp_path / "s", "--weights"
+            "analysis/record_training.py",
+            tmp_path / "run",
+            "--out",
+            tmp_path / "s.json",
+            "--weights",
         )
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, run_here):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        run_here("analysis/record_training.py", tmp_path, "--out", tmp_path / "x")
+        run_here("analysis/record_training.py", tmp_path, "--out", tmp_path / "x.json")
     assert not list(tmp_path.iterdir())
 
 

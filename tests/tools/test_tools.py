@@ -28,11 +28,11 @@ def trained(tmp_path_factory, run_tool, digits_config):
 def test_digits_depend_on_the_seed_alone(digits, tmp_path, run_tool):
     again = tmp_path / "again"
     arguments = ["--train", 24, "--val", 8, "--size", 96]
-    run_tool("data/make_digits.py", "--out", again, *arguments)
+    run_tool("data/make_digits.py", "--out-dir", again, *arguments)
     for path in digits.rglob("*.*"):
         assert path.read_bytes() == (again / path.relative_to(digits)).read_bytes(), path
     other = tmp_path / "other"
-    run_tool("data/make_digits.py", "--out", other, *arguments, "--seed", 1)
+    run_tool("data/make_digits.py", "--out-dir", other, *arguments, "--seed", 1)
     assert (other / "train" / "00001.png").read_bytes() != (
         digits / "train" / "00001.png"
     ).read_bytes()
@@ -71,7 +71,7 @@ def test_training_and_held_out_digits_are_disjoint():
 
 
 def test_existing_digits_are_kept(digits, run_tool):
-    result = run_tool("data/make_digits.py", "--out", digits, check=False)
+    result = run_tool("data/make_digits.py", "--out-dir", digits, check=False)
     assert result.returncode != 0
     assert f"{digits} exists" in result.stderr
 

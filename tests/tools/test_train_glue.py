@@ -15,7 +15,7 @@ TINY += ["--length", 24, "--lr", 0.002]
 def data(tmp_path, run_here):
     for task in ("sst2", "mnli"):
         folder = tmp_path / task
-        run_here("data/make_glue_sample.py", task, "--out", folder, "--train", 320, "--dev", 64)
+        run_here("data/make_glue_sample.py", task, "--out-dir", folder, "--train", 320, "--dev", 64)
     return tmp_path
 
 

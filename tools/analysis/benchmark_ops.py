@@ -399,7 +399,7 @@ def parse(arguments=None):
     parser.add_argument("--layouts", nargs="+", choices=("nchw", "nhwc"), default=["nchw", "nhwc"])
     parser.add_argument("--compile", action="store_true", help="time torch.compile as well")
     parser.add_argument("--seconds", type=float, default=0.2, help="for one measurement")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks")
+    parser.add_argument("--out-dir", type=Path, default=ROOT / "docs" / "benchmarks")
     parser.add_argument("--name", help="of the files; the default says suite, device and dtype")
     options = parser.parse_args(arguments)
     options.dtype = getattr(torch, options.dtype)
@@ -425,12 +425,12 @@ def main():
         allocator=os.environ.get("LD_PRELOAD", "default"),
     )
     name = options.name or "-".join([options.suite, options.device, about["dtype"]])
-    record = write_record(options.out / f"{name}.json", **about, rows=rows)
+    record = write_record(options.out_dir / f"{name}.json", **about, rows=rows)
     text = to_table(rows)
     facts = "".join(f"- {key}: {value}\n" for key, value in record.items() if key != "rows")
-    write_file(options.out / f"{name}.md", f"# {name}\n\n{facts}\n{text}")
+    write_file(options.out_dir / f"{name}.md", f"# {name}\n\n{facts}\n{text}")
     if plot is not None:
-        write_file(options.out / f"{name}.png", to_png(plot(rows, record), dpi=110))
+        write_file(options.out_dir / f"{name}.png", to_png(plot(rows, record), dpi=110))
     print(text)
 
 

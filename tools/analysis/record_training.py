@@ -1,6 +1,6 @@
 """Write the curves of a training as CSV, PNG and a record, from what it left in its work dir.
 
-    python tools/analysis/record_training.py work_dirs/hadaptive_s_cifar100 --out docs/results/NAME
+    python tools/analysis/record_training.py work_dirs/hadaptive_s_cifar100 --out RECORD.json
 
 The pieces of a resumed run are joined; of an iteration that two pieces logged the later counts. The
 record names command, commit, device and versions of every piece, as ``tools/train.py`` left them.
@@ -27,29 +27,35 @@ def parse_args():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("work_dir", type=Path)
-    parser.add_argument("--out", required=True, help="result files, without a suffix")
+    parser.add_argument(
+        "--out", required=True, metavar="FILE.json", help="record; a .csv and a .png beside"
+    )
     parser.add_argument("--same-as", type=Path, help="work dir of another run of the same config")
-    parser.add_argument("--weights", action="store_true", help="write OUT.pth")
-    return parser.parse_args()
+    parser.add_argument("--weights", action="store_true", help="a .pth beside")
+    args = parser.parse_args()
+    if not args.out.endswith(".json"):
+        parser.error(f"--out must end in .json, got {args.out}")
+    return args
 
 
 def main():
     args = parse_args()
+    name = args.out.removesuffix(".json")
     curves, pieces = read_curves(args.work_dir)
     results = summary(curves)
     if args.same_as:
         results["same_as_other_run"] = ended_alike(args.work_dir, args.same_as)
     if args.weights:
         best = load_checkpoint_file(best_checkpoint(args.work_dir), "cpu")
-        save_checkpoint_file(publishable(best, half=True), f"{args.out}.pth")
+        save_checkpoint_file(publishable(best, half=True), f"{name}.pth")
     rows = [("epoch", "loss", "top1")]
     for epoch, (loss, top1) in curves.items():
         rows.append((epoch, f"{loss:.4f}", "" if top1 is None else f"{top1:.2f}"))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    write_file(f"{args.out}.csv", text.getvalue())
-    write_file(f"{args.out}.png", to_png(draw_training(curves), dpi=150))
-    write_record(f"{args.out}.json", **results, pieces=pieces)
+    write_file(f"{name}.csv", text.getvalue())
+    write_file(f"{name}.png", to_png(draw_training(curves), dpi=150))
+    write_record(args.out, **results, pieces=pieces)
 
 
 if __name__ == "__main__":

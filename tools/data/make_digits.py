@@ -125,7 +125,7 @@ def draw_split(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--out", type=Path, default=Path("data/digits"), help="default: %(default)s"
+        "--out-dir", type=Path, default=Path("data/digits"), help="default: %(default)s"
     )
     parser.add_argument("--train", type=int, default=800, help="training images (%(default)s)")
     parser.add_argument("--val", type=int, default=200, help="validation images (%(default)s)")
@@ -136,13 +136,13 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     train, val = split_digits(rng, len(digits.images))
     try:
-        with new_folder(args.out) as folder:
+        with new_folder(args.out_dir) as folder:
             for name, rows, count in (("train", train, args.train), ("val", val, args.val)):
                 images, labels = digits.images[rows], digits.target[rows]
                 draw_split(rng, images, labels, folder, name, count, args.size)
     except FileExistsError as error:
         parser.error(str(error))
-    print(f"{args.out}: {args.train} training and {args.val} validation images")
+    print(f"{args.out_dir}: {args.train} training and {args.val} validation images")
 
 
 if __name__ == "__main__":

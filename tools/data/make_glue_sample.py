@@ -47,7 +47,7 @@ def mnli(rng, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=["sst2", "mnli"])
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out-dir", type=Path, required=True)
     parser.add_argument("--train", type=int, default=640)
     parser.add_argument("--dev", type=int, default=160)
     args = parser.parse_args()
@@ -56,7 +56,7 @@ def main():
     )
     files = [("train", args.train), *((name, args.dev) for name in tests)]
     try:
-        with new_folder(args.out) as folder:
+        with new_folder(args.out_dir) as folder:
             for seed, (name, count) in enumerate(files):
                 text = "\n".join(make(random.Random(seed), count)) + "\n"
                 (folder / f"{name}.tsv").write_text(text, encoding="utf-8")

@@ -32,7 +32,7 @@ def run(*command: str | Path) -> None:
 
 def main() -> None:
     if not DATA.exists():
-        run(TOOLS / "data" / "make_digits.py", "--out", DATA)
+        run(TOOLS / "data" / "make_digits.py", "--out-dir", DATA)
     start = time.monotonic()
     run(TOOLS / "train.py", CONFIG, "--work-dir", WORK_DIR)
     minutes = (time.monotonic() - start) / 60

@@ -46,7 +46,7 @@ for network in $networks; do
   fi
   "${PYTHON:-python}" tools/train.py "$config" --resume --work-dir "$work" --amp bfloat16 --cfg-options \
     "default_hooks.timed_checkpoint.stop_seconds=$left" "${settings[@]}"
-  record=("$work" --out "$results/${network}_cifar100")
+  record=("$work" --out "$results/${network}_cifar100.json")
   if compgen -G "$work/best_*.pth" >/dev/null; then
     record+=(--weights)
   fi
