@@ -1,12 +1,2 @@
-# Table 5: the last two blocks of MobileNetV4-conv-S by cross-Hadamard ones.
-_base_ = ["../_base_/models/timm_classifier.py", "../_base_/cifar100.py"]
-block = dict(type="ACHBottleneck", act_cfg=dict(type="ReLU"))
-model = dict(
-    _delete_=True,
-    type="ReplaceBlocks",
-    model=dict(_base_.model, model_name="mobilenetv4_conv_small", **_base_.head),
-    replace=[
-        dict(target="model.blocks.3.4", block=block),
-        dict(target="model.blocks.3.5", block=block),
-    ],
-)
+_base_ = ["../_base_/models/mobilenetv4_conv_small_ach.py", "../_base_/cifar100.py"]
+model = dict(model=_base_.head)

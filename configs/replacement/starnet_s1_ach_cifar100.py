@@ -1,12 +1,2 @@
-# Table 5: the last two blocks of StarNet-S1 by cross-Hadamard ones.
-_base_ = ["../_base_/models/timm_classifier.py", "../_base_/cifar100.py"]
-block = dict(type="ACHBottleneck", act_cfg=dict(type="ReLU6"))
-model = dict(
-    _delete_=True,
-    type="ReplaceBlocks",
-    model=dict(_base_.model, model_name="starnet_s1", **_base_.head),
-    replace=[
-        dict(target="model.stages.3.2", block=block),
-        dict(target="model.stages.3.3", block=block),
-    ],
-)
+_base_ = ["../_base_/models/starnet_s1_ach.py", "../_base_/cifar100.py"]
+model = dict(model=_base_.head)

@@ -30,6 +30,7 @@ COUNTS = {
     entry["config"]: entry["parameters"]
     for entry in json.loads((RESULTS / "replacement.json").read_text())["networks"]
 }
+SHORT = json.loads((RESULTS / "replacement_cifar100.json").read_text())
 ACH = dict(type="ACHBottleneck")
 
 
@@ -336,6 +337,73 @@ def test_every_preset_builds_and_trains(path):
         assert layer.scores.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("entry", SHORT["summary"], ids=lambda e: f"{e['config']}-{e['variant']}")
+def test_a_short_training_is_the_recorded_one(entry):
+    name, settings = f"{entry['config']}_10pct_32px", SHORT["settings"]
+    if "mobilenetv4" in name or "starnet" in name:
+        pytest.importorskip("timm")
+    cfg = Config.fromfile(CONFIGS / "replacement" / "cifar100_10pct_32px" / f"{name}.py")
+    assert cfg.train_cfg.max_epochs == settings["epochs"]
+    warmup, cosine = cfg.param_scheduler
+    assert warmup.end == cosine.begin == 0.05 * settings["epochs"]
+    assert (cosine.end, cosine.T_max) == (settings["epochs"], 0.95 * settings["epochs"])
+    assert cfg.train_dataloader.dataset.dataset.fraction == settings["fraction"]
+    assert cfg.train_dataloader.batch_size == settings["batch_size"]
+    assert (cfg.data_preprocessor.size, cfg.data_preprocessor.padding) == (32, 4)
+    if entry["variant"] == "original":
+        cfg.model.replace = []
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        model = MODELS.build(cfg.model)
+    assert parameters(model) == entry["parameters"]
+    assert len(list(adaptive_layers(model))) == (2 if entry["variant"] == "replaced" else 0)
+    stem = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    assert stem.stride == (settings["stem_stride"],) * 2
+
+
+class Watching(Plain):
+    """Keeps the width of the maps that it sees."""
+
+    def forward(self, x):
+        self.seen = x.shape[-1]
+        return super().forward(x)
+
+
+def with_stem(stride, model=None, replace=()):
+    cfg = dict(type="ReplaceBlocks", model=model or dict(type="MobileNetV3", arch="small"))
+    cfg.update(_scope_="mmpretrain", replace=list(replace), input_size=128, stem_stride=stride)
+    return MODELS.build(cfg)
+
+
+@pytest.mark.parametrize(("stride", "width"), [(None, 4), (1, 8), (4, 2)])
+def test_the_pass_and_the_new_blocks_see_the_stride_of_the_stem(stride, width):
+    replaced = with_stem(stride, replace=[dict(target="layer11", block=dict(type=Watching))])
+    assert replaced.layer11.seen == width
+    x = torch.zeros(2, 3, 128, 128)
+    for model in (replaced, with_stem(stride)):
+        assert model(x)[-1].shape[-1] == width
+
+
+@pytest.mark.parametrize(
+    ("stride", "model", "message"),
+    [
+        (0, None, "stem_stride must be positive, got 0"),
+        (1, dict(type=nn.Linear, in_features=3, out_features=3), "Linear has no convolution"),
+    ],
+)
+def test_a_stem_that_cannot_have_the_stride(stride, model, message):
+    with pytest.raises(ValueError, match=message):
+        with_stem(stride, model)
+
+
+def test_nothing_to_replace_is_no_pass():
+    model = mobilenet()
+    passes = []
+    model.register_forward_pre_hook(lambda *args: passes.append(args))
+    report = replace_blocks(model, [])
+    assert not passes
+    assert (report.blocks, report.parameters) == ((), (parameters(model),) * 2)
+
+
 def test_pretrained_weights_reach_the_new_blocks(tmp_path):
     original = mobilenet()
     nn.init.uniform_(original.layer11.linear_conv.bn.running_mean)
@@ -507,10 +575,9 @@ def test_a_whole_detector(name):
 
 
 def test_the_documented_accuracies_are_those_of_the_record():
-    record = json.loads((RESULTS / "replacement_cifar100.json").read_text())
     text = (DOCS / "plugin.md").read_text()
     pairs = {}
-    for entry in record["summary"]:
+    for entry in SHORT["summary"]:
         pairs.setdefault(entry["config"], []).append(entry)
     for config, (original, replaced) in pairs.items():
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{config}`")]

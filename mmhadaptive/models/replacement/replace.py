@@ -100,7 +100,8 @@ def replace_blocks(
     Args:
         model: Any network; on any device, in any mode.
         replace: Dicts of ``target``, a name of ``model.named_modules()`` or a list of them, and
-            ``block``, the config of the new block in each of these places.
+            ``block``, the config of the new block in each of these places. Of none the network
+            stays as it is, without a pass.
         inputs: Arguments of one pass; an image of 224 x 224 without it.
 
     Returns:
@@ -165,6 +166,7 @@ def build_replaced(
     model: dict,
     replace: Sequence[dict],
     input_size: int = 224,
+    stem_stride: int | None = None,
     data_preprocessor: dict | None = None,
 ) -> nn.Module:
     """Build ``model`` and replace its blocks: the config key of :func:`replace_blocks`.
@@ -180,15 +182,28 @@ def build_replaced(
 
     Args:
         model: Config of a backbone, or of a whole classifier or detector.
-        replace: See :func:`replace_blocks`.
+        replace: See :func:`replace_blocks`; ``[]`` builds the original.
         input_size: Height and width of the image of the pass.
+        stem_stride: Of the network's first convolution, for small images; its own without it. It
+            is set before the pass.
         data_preprocessor: Passed on to ``model``; the Runner adds it here.
+
+    Raises:
+        ValueError: ``stem_stride`` is not positive, or there is no convolution to give it to; and
+            see :func:`replace_blocks`.
     """
+    if stem_stride is not None and stem_stride < 1:
+        raise ValueError(f"stem_stride must be positive, got {stem_stride}")
     if data_preprocessor is not None:
         model = {"data_preprocessor": data_preprocessor, **model}
     built = MODELS.build(model)
     if any(_is_pretrained(module) for module in built.modules()):
         built.init_weights()
+    if stem_stride is not None:
+        stem = next((module for module in built.modules() if isinstance(module, nn.Conv2d)), None)
+        if stem is None:
+            raise ValueError(f"stem_stride: {type(built).__name__} has no convolution")
+        stem.stride = (stem_stride, stem_stride)
     image = torch.zeros(1, 3, input_size, input_size)
     print_log(f"replaced blocks:\n{replace_blocks(built, replace, (image,))}", logger="current")
     return built

@@ -61,6 +61,8 @@ def trace(model: nn.Module, blocks: dict[str, nn.Module], inputs: tuple) -> dict
     Raises:
         ValueError: A block is not reached or does not turn one tensor into one.
     """
+    if not blocks:
+        return {}
     calls: dict[str, Call | None] = {}
     ways = _Ways()
     handles = []

@@ -1,0 +1,2 @@
+_base_ = ["../../_base_/models/starnet_s1_ach.py", "../../_base_/cifar100_10pct_32px.py"]
+model = dict(model=_base_.head, input_size=32)
