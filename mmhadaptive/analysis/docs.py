@@ -16,6 +16,7 @@ from .expansions import SWEEPS, sweep_table
 from .images_per_second import images_table
 from .published import published_table
 from .replaced import bert_table, replaced_table, trained_table
+from .results import records_table, results_table
 
 BLOCK = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
@@ -40,6 +41,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "images-per-second": _of(
         "results/data_pipeline.json", lambda record: images_table(record["images_per_second"])
     ),
+    "results": results_table,
+    "records": records_table,
 }
 
 

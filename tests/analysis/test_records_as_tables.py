@@ -1,7 +1,10 @@
 """Tables of records that tools wrote."""
 
+import json
+
 from mmhadaptive.analysis.images_per_second import images_table
 from mmhadaptive.analysis.replaced import trained_table
+from mmhadaptive.analysis.results import results_table
 
 
 def last_row(table):
@@ -23,3 +26,16 @@ def test_trainings_of_the_original_and_of_the_replaced_network():
     # Whatever the order.
     for summary in ([entry, other], [other, entry]):
         assert last_row(trained_table(summary)) == [*expected, "3.585 → 3.585"]
+
+
+def test_a_record_joins_the_row_of_the_figure_of_its_config(tmp_path):
+    (tmp_path / "results").mkdir()
+    for name in ("ssd_hadaptive_s_coco", "mine"):
+        record = dict(metrics={"coco/bbox_mAP": 0.1234})
+        (tmp_path / "results" / f"{name}.json").write_text(json.dumps(record))
+    rows = results_table(tmp_path).splitlines()
+    link = "[ssd_hadaptive_s_coco](results/ssd_hadaptive_s_coco.json)"
+    assert f"| Table 6, COCO: `ssd_hadaptive_s_coco`, box AP | 22.1 | 12.34 | {link} |" in rows
+    assert "| Table 6, COCO: `ssd_hadaptive_s_coco`, mIoU | 72.4 | - | - |" in rows
+    assert "| `mine`, box AP | - | 12.34 | [mine](results/mine.json) |" in rows
+    assert "| Table 5, CIFAR-100: `starnet_s1, original`, Top 1 Accuracy | 71.84 | - | - |" in rows
