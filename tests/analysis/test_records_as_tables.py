@@ -5,6 +5,7 @@ import json
 from mmhadaptive.analysis.images_per_second import images_table
 from mmhadaptive.analysis.replaced import trained_table
 from mmhadaptive.analysis.results import results_table
+from mmhadaptive.analysis.speed import bandwidth_table, speed_table
 
 
 def last_row(table):
@@ -39,3 +40,15 @@ def test_a_record_joins_the_row_of_the_figure_of_its_config(tmp_path):
     assert "| Table 6, COCO: `ssd_hadaptive_s_coco`, mIoU | 72.4 | - | - |" in rows
     assert "| `mine`, box AP | - | 12.34 | [mine](results/mine.json) |" in rows
     assert "| Table 5, CIFAR-100: `starnet_s1, original`, Top 1 Accuracy | 71.84 | - | - |" in rows
+
+
+def test_the_slowest_cases(tmp_path):
+    fast = dict(batch=8, eager_forward=9.0, auto_forward=1.0, eager_both=12.0, auto_both=3.0)
+    rows = [fast, dict(fast, auto_forward=2.0), dict(fast, batch=1, auto_both=6.0)]
+    (tmp_path / "layers-a.json").write_text(json.dumps(dict(rows=rows)))
+    assert last_row(speed_table(tmp_path)) == ["[layers-a](layers-a.md)", "4.50", "4.00"]
+    first = dict(copy=20e9, auto_forward=10e9, backward=6e9)
+    rows = [first, dict(first, copy=25e9)]
+    (tmp_path / "memory-a.json").write_text(json.dumps(dict(rows=rows)))
+    expected = ["[memory-a](memory-a.md)", "20 to 25", "40 to 50", "24 to 30"]
+    assert last_row(bandwidth_table(tmp_path)) == expected
