@@ -113,3 +113,27 @@ def bert_table(entries: list[dict]) -> str:
     ]
     headers = ["BERT layers", "feed-forward", "width", "parameters, M", "MACs, G"]
     return markdown_table(headers, rows)
+
+
+def trained_table(summary: list[dict]) -> str:
+    """The entries ``summary`` of a record of ``tools/paper/train_replacement.py`` in Markdown.
+
+    An entry is of one variant, ``original`` or ``replaced``, of a config.
+    """
+    columns = {
+        "parameters, M": lambda entry: f"{entry['parameters'] / 1e6:.3f}",
+        "top-1, %": lambda entry: f"{entry['top1_mean']:.2f} ± {entry['top1_spread']:.2f}",
+        "top-5, %": lambda entry: f"{entry['top5_mean']:.2f}",
+        "last training loss": lambda entry: f"{entry['last_loss_mean']:.3f}",
+    }
+    pairs = {}
+    for entry in summary:
+        pairs.setdefault(entry["config"], {})[entry["variant"]] = entry
+    rows = [
+        [
+            f"`{config}`",
+            *(f"{of(pair['original'])} → {of(pair['replaced'])}" for of in columns.values()),
+        ]
+        for config, pair in pairs.items()
+    ]
+    return markdown_table(["config", *columns], rows)

@@ -241,14 +241,3 @@ def test_the_benchmark_of_the_pipelines(trained, run_tool, tmp_path):
     rows = json.loads(out.read_text())["images_per_second"]
     assert [row["size"] for row in rows] == [224, 32]
     assert all(rate > 0 for row in rows for rate in row.values())
-
-
-def test_the_documented_rates_are_those_of_the_record():
-    record = json.loads((ROOT / "docs" / "results" / "data_pipeline.json").read_text())
-    text = (ROOT / "docs" / "cifar100.md").read_text()
-    names = [f"{name}_{what}" for what in ("input", "training") for name in ("stock", "in_memory")]
-    for row in record["images_per_second"]:
-        rates = " | ".join(f"{row[name]:,.0f}" for name in [*names, "network"])
-        assert f"| {row['size']} | {rates} |" in text.splitlines()
-        for name in ("stock", "in_memory"):
-            assert f"{100 * row[f'{name}_training'] / row['network']:.0f} %" in text

@@ -1,14 +1,10 @@
-"""The record of a training in pieces, and that the docs quote it."""
+"""The record of a training in pieces."""
 
 import csv
 import json
 
 import pytest
 import torch
-
-from ..paths import ROOT
-
-RESULT = ROOT / "docs" / "results" / "hadaptive_s_cifar100_10pct_32px.json"
 
 
 def make_run(folder, pieces, weight):
@@ -87,13 +83,3 @@ def test_a_folder_without_a_run_is_refused(tmp_path, run_here):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         run_here("analysis/record_training.py", tmp_path, "--out", tmp_path / "x.json")
     assert not list(tmp_path.iterdir())
-
-
-def test_the_docs_quote_the_record():
-    record = json.loads(RESULT.read_text())
-    text = " ".join((ROOT / "docs" / "cifar100.md").read_text().split())
-    fell = f"fell from {record['first_loss']:.2f} to {record['last_loss']:.2f}"
-    assert fell in text
-    assert f"{record['epochs']} epochs, in {len(record['pieces'])} pieces" in text
-    assert f"{record['last_top1']:.2f} %" in text
-    assert record["same_as_other_run"] is True

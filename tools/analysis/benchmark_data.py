@@ -25,6 +25,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
+from mmhadaptive.analysis.images_per_second import images_table
 from mmhadaptive.io.record import write_record
 from mmhadaptive.layers import adapt_temperature
 
@@ -149,12 +150,7 @@ def main():
         rounds=args.rounds,
         seconds=args.seconds,
     )
-    print("| pixels | input, stock | in memory | training, stock | in memory | network alone |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    names = [f"{name}_{what}" for what in ("input", "training") for name in NAMES]
-    for row in rows:
-        figures = " | ".join(f"{row[name]:,.0f}" for name in [*names, "network"])
-        print(f"| {row['size']} | {figures} |")
+    print(images_table(rows), end="")
 
 
 if __name__ == "__main__":

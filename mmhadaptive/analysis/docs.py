@@ -1,0 +1,83 @@
+"""The tables of the docs, made of the records that are committed beside them.
+
+A block of a Markdown file, from ``<!-- table: NAME -->`` to ``<!-- end -->``, holds the table
+``NAME`` of :data:`TABLES` and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.fileio import load
+
+from .expansions import SWEEPS, sweep_table
+from .images_per_second import images_table
+from .published import published_table
+from .replaced import bert_table, replaced_table, trained_table
+from .results import records_table, results_table
+from .speed import bandwidth_table, speed_table
+
+BLOCK = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
+
+
+def _of(record: str, table: Callable[[dict], str]) -> Callable[[Path], str]:
+    """A table of one record, which is a path below the docs."""
+    return lambda docs: table(load(docs / record))
+
+
+#: By name, a function that makes the table from the folder of the docs.
+TABLES: dict[str, Callable[[Path], str]] = {
+    "table7": _of("results/complexity.json", lambda record: published_table(record["networks"])),
+    "expansions": _of(
+        "results/expansion_sweeps.json",
+        lambda record: sweep_table([row for name in SWEEPS for row in record[name]]),
+    ),
+    "replaced": _of("results/replacement.json", lambda record: replaced_table(record["networks"])),
+    "bert": _of("results/replacement.json", lambda record: bert_table(record["bert"])),
+    "replaced-trained": _of(
+        "results/replacement_cifar100.json", lambda record: trained_table(record["summary"])
+    ),
+    "images-per-second": _of(
+        "results/data_pipeline.json", lambda record: images_table(record["images_per_second"])
+    ),
+    "results": results_table,
+    "records": records_table,
+    "speed": lambda docs: speed_table(docs / "benchmarks"),
+    "bandwidth": lambda docs: bandwidth_table(docs / "benchmarks"),
+}
+
+
+def stale_blocks(docs: Path) -> dict[Path, tuple[list[str], str]]:
+    """What the blocks of the docs lack of the records.
+
+    Args:
+        docs: A folder of Markdown files, at any depth, and of the records.
+
+    Returns:
+        For each file with a block that is not current, the names of these blocks, and the text of
+        the file with all of them current.
+
+    Raises:
+        ValueError: A block has no end, or a name that is not in :data:`TABLES`.
+    """
+    found = {}
+    for path in sorted(docs.rglob("*.md")):
+        names, text = [], path.read_text()
+
+        def fill(block: re.Match, path: Path = path, names: list[str] = names) -> str:
+            name, body = block.groups()
+            if name not in TABLES:
+                raise ValueError(f"{path}: no table is called {name}, but {', '.join(TABLES)}")
+            table = f"\n{TABLES[name](docs)}\n"
+            if body != table:
+                names.append(name)
+            return f"<!-- table: {name} -->\n{table}<!-- end -->"
+
+        if text.count("<!-- table: ") != len(BLOCK.findall(text)):
+            raise ValueError(f"{path}: a block has no <!-- end -->")
+        text = BLOCK.sub(fill, text)
+        if names:
+            found[path] = names, text
+    return found

@@ -1,0 +1,69 @@
+"""The tables in the docs are those of the records."""
+
+import re
+import shutil
+
+import pytest
+
+from mmhadaptive.analysis.docs import BLOCK, TABLES, stale_blocks
+
+from ..paths import DOCS
+
+EXAMPLE = "<!-- table: replaced-trained -->\n<!-- end -->\n"
+
+
+@pytest.fixture
+def copied(tmp_path):
+    pictures = shutil.ignore_patterns("*.png")
+    return shutil.copytree(DOCS, tmp_path / "docs", ignore=pictures)
+
+
+def test_the_docs_are_current(run_here):
+    run_here("dev/docs_tables.py", "--check")
+
+
+def test_every_table_stands_somewhere():
+    text = "".join(path.read_text() for path in DOCS.rglob("*.md"))
+    assert {name for name, _ in BLOCK.findall(text)} == TABLES.keys()
+
+
+@pytest.mark.parametrize(
+    ("changed", "old", "new"),
+    [
+        ("plugin.md", "67.0 | 5.59", "67.1 | 5.59"),
+        ("results/replacement.json", r'"layers": 6', '"layers": 7'),
+    ],
+)
+def test_a_number_that_differs_is_found_and_written_anew(
+    copied, run_here, capsys, changed, old, new
+):
+    path, page = copied / changed, copied / "plugin.md"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    before = page.read_text()
+    with pytest.raises(SystemExit) as error:
+        run_here("dev/docs_tables.py", "--check", "--docs", copied)
+    # Python prints a status that is text, and exits with 1.
+    assert "make docs-tables" in error.value.code
+    assert capsys.readouterr().out == f"{page}: bert\n"
+    assert page.read_text() == before
+    run_here("dev/docs_tables.py", "--docs", copied)
+    assert page.read_text() != before
+    assert stale_blocks(copied) == {}
+    if page == path:
+        assert page.read_text() == (DOCS / "plugin.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (EXAMPLE.replace("replaced-trained", "other"), "no table is called other"),
+        (EXAMPLE.replace("<!-- end -->\n", "") + EXAMPLE, "has no <!-- end -->"),
+    ],
+)
+def test_a_block_that_cannot_be_filled(tmp_path, text, message):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(f"{page}: ") + ".*" + re.escape(message)):
+        stale_blocks(tmp_path)
+    assert page.read_text() == text
