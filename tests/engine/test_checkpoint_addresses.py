@@ -120,18 +120,19 @@ def server(tmp_path):
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            with asking:
+                asked.append(self.path)
+                # Of a short file the half is sent, once.
+                half = "short" in self.path and asked.count(self.path) == 1
             self.send_response(404 if "missing" in self.path else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            # Of a short file the half is sent, once.
-            half = "short" in self.path and asked.count(self.path) == 1
             self.wfile.write(body[: len(body) // 2] if half else body)
 
         def log_message(self, *args):
             pass
 
-    asked = []
+    asked, asking = [], threading.Lock()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         yield types.SimpleNamespace(
