@@ -116,7 +116,7 @@ def bert_table(entries: list[dict]) -> str:
 
 
 def trained_table(summary: list[dict]) -> str:
-    """The entries ``summary`` of a record of ``tools/paper/train_replacement.py`` in Markdown.
+    """The entries ``summary`` of ``docs/results/replacement_cifar100.json`` in Markdown.
 
     An entry is of one variant, ``original`` or ``replaced``, of a config.
     """

@@ -22,9 +22,9 @@ METRICS = {
 def measured(record: dict) -> dict[str, str]:
     """What a record shows of accuracy, in per cent, by the names of the metafiles.
 
-    Records are those of ``tools/test.py``, of ``tools/analysis/record_training.py`` and of
-    ``tools/paper/train_replacement.py``; any other shows nothing. Of networks with replaced blocks
-    the names begin with the config's.
+    Records are those of ``tools/test.py``, of ``tools/analysis/record_training.py``, and
+    ``replacement_cifar100.json``; any other shows nothing. Of networks with replaced blocks the
+    names begin with the config's.
     """
     found = {}
     for key, (name, factor) in METRICS.items():
