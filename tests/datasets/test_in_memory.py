@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from mmhadaptive.datasets import InMemoryDataset, ResumableSampler, whole_batch
+from mmhadaptive.engine.launch import leave_process_group
 
 COUNT = 23
 
@@ -64,7 +65,7 @@ def sample_as_rank(rank, folder, port):
     sampler.start = 4
     rest = [batch["labels"].tolist() for batch in loader]
     (folder / f"rank{rank}.json").write_text(json.dumps([labels, rest]))
-    torch.distributed.destroy_process_group()
+    leave_process_group()
 
 
 def test_two_ranks_see_disjoint_halves(few_images):

@@ -17,7 +17,7 @@ import torch.multiprocessing as mp
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-import mmhadaptive.engine  # noqa: F401
+from mmhadaptive.engine.launch import leave_process_group
 
 
 class Attack:
@@ -173,8 +173,7 @@ def load_as_rank(rank, folder, address):
     os.environ["TORCH_HOME"] = str(folder / "shared")
     results.append(CheckpointLoader.load_checkpoint(f"{address}/processes.pth")["a"].tolist())
     (folder / f"rank{rank}.json").write_text(json.dumps(results))
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    leave_process_group()
 
 
 def test_each_node_downloads_once(server, tmp_path):

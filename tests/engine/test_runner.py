@@ -245,7 +245,7 @@ def train_as_rank(rank, work_dir, port, hooks=()):
     model = runner.train()
     module = getattr(model, "module", model)
     (work_dir / f"rank{rank}.json").write_text(json.dumps([history(module), drawn]))
-    torch.distributed.destroy_process_group()
+    leave_process_group()
 
 
 def port():
