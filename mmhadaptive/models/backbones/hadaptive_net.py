@@ -13,11 +13,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..blocks import build_block
 
 # A network is a list of stages, and each stage halves the resolution once: stage i has the output
-# stride 2 ** (i + 1). A stage is a list of rows for build_block.
+# stride 2 ** (i + 1). A stage is a list of rows for build_block. The paper prints S (Table 9); M and
+# L are those of the authors' framework.
 ARCHITECTURES = {
     "s": [
         [("conv", 32, 2, 2, None)],
-        [("conv", 48, 2, 2, None), ("conv", 32, 1, 1, "HSwish")],
+        [("conv", 48, 2, 2, "HSwish"), ("conv", 32, 1, 1, "HSwish")],
         [("ghost", 64, 4, 2, 2), ("ghost", 64, 2, 3, 1)],
         [
             *[("ghost", 96, 4, 2, 2), ("ach", 96, 16, 5), ("ach", 96, 16, 5)],
@@ -27,7 +28,7 @@ ARCHITECTURES = {
     ],
     "m": [
         [("conv", 32, 2, 2, None)],
-        [("conv", 128, 2, 2, None), ("conv", 48, 1, 1, "HSwish")],
+        [("conv", 128, 2, 2, "HSwish"), ("conv", 48, 1, 1, "HSwish")],
         [("ghost", 80, 4, 2, 2), ("ghost", 80, 2, 3, 1)],
         [
             *[("ghost", 128, 6, 2, 2), ("ach", 128, 24, 5), ("ach", 128, 24, 5)],
@@ -38,7 +39,7 @@ ARCHITECTURES = {
     ],
     "l": [
         [("conv", 24, 2, 2, None)],
-        [("conv", 96, 2, 2, None), ("conv", 48, 1, 1, "HSwish")],
+        [("conv", 96, 2, 2, "HSwish"), ("conv", 48, 1, 1, "HSwish")],
         [("ghost", 96, 4, 2, 2), ("ghost", 96, 4, 3, 1)],
         [
             *[("ghost", 192, 4, 2, 2), ("ach", 192, 32, 5), ("ach", 192, 32, 5)],
