@@ -2,9 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TRANSFORMS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -100,3 +101,14 @@ def test_the_docs_know_the_channels():
         }
         maps = HadaptiveNet(arch, out_indices=range(len(expected))).eval()(image)
         assert {64 // each.shape[-1]: each.shape[1] for each in maps} == expected
+
+
+def test_colours_are_jittered_but_never_swapped():
+    cfg = Config.fromfile(ROOT / "configs" / "ssd_hadaptive_s_coco.py")
+    (jitter,) = (t for t in cfg.train_pipeline if t["type"] == "PhotoMetricDistortion")
+    transform = TRANSFORMS.build(jitter)
+    image = np.full((4, 4, 3), (20, 40, 220), np.uint8)
+    pictures = [transform(dict(img=image.copy()))["img"] for _ in range(32)]
+    # Hue moves by at most 18 of OpenCV's 180 degrees, which leaves red the largest channel.
+    assert {int(picture[0, 0].argmax()) for picture in pictures} == {2}
+    assert len({picture.tobytes() for picture in pictures}) > 8

@@ -174,7 +174,7 @@ def test_a_network_of_a_library_takes_the_recipe_by_name(tmp_path):
     cfg = Config.fromfile(path)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build({"data_preprocessor": cfg.data_preprocessor, **cfg.model})
-    assert type(model.head.loss_module).__name__ == "LabelSmoothLoss"
+    assert type(model.head.loss_module).__name__ == "CrossEntropyLoss"
     assert type(model.data_preprocessor).__name__ == "BatchAugmentPreprocessor"
     assert model.head.fc.out_features == 100
 

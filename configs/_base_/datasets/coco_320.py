@@ -1,5 +1,5 @@
-# COCO 2017 at 320x320 with the augmentation of section A.4: HSV jitter, expansion to at most
-# twice the size, crops by IoU, flips.
+# COCO 2017 at 320x320 with the augmentation of section A.4, HSV jitter, expansion to at most twice
+# the size and crops by IoU, and with flips (ours).
 dataset_type = "CocoDataset"
 data_root = "data/coco/"
 data_source = {
@@ -21,6 +21,7 @@ train_pipeline = [
         contrast_range=(1.0, 1.0),
         saturation_range=(0.5, 1.5),
         hue_delta=18,
+        swap_channels=False,
     ),
     dict(type="Expand", mean=mean, to_rgb=True, ratio_range=(1, 2)),
     dict(type="MinIoURandomCrop", min_ious=(0.1, 0.3, 0.5), min_crop_size=0.3),

@@ -31,6 +31,5 @@ param_scheduler = [
 ]
 auto_scale_lr = dict(base_batch_size=64)
 
-# Labels, the same for every network, are smoothed by 0.1 (ours: the examples of the authors'
-# framework have plain cross-entropy).
-loss = dict(type="LabelSmoothLoss", label_smooth_val=0.1, mode="original")
+# The loss of every network, which its config gives to the head.
+loss = dict(type="CrossEntropyLoss")
