@@ -18,7 +18,7 @@ CONFIG = "configs/_base_/models/hadaptive_s_classifier.py"
 def pair():
     """mmpretrain's classifier for 100 classes, and timm's with its weights."""
     cfg = Config.fromfile(CONFIG).model
-    cfg.head.num_classes = 100
+    cfg.head.update(num_classes=100, loss=dict(type="CrossEntropyLoss"))
     reference = MODELS.build(dict(cfg, _scope_="mmpretrain")).eval()
     overlay = dict(state_dict=dict(reference.state_dict()), num_classes=100)
     model = timm.create_model("hadaptive_s", pretrained=True, pretrained_cfg_overlay=overlay)

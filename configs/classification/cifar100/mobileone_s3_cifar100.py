@@ -1,2 +1,5 @@
 _base_ = ["mmpretrain::_base_/models/mobileone/mobileone_s3.py", "../../_base_/cifar100.py"]
-model = dict(head=_base_.head)
+# mmpretrain's head smooths labels.
+model = dict(
+    head=dict(_delete_=True, type="LinearClsHead", in_channels=2048, topk=(1, 5), **_base_.head)
+)
