@@ -55,6 +55,7 @@ def test_no_config_is_missing():
         *(f"hadaptive_{arch}_{data}" for arch in "sml" for data in ("cifar100", "imagenet")),
         *(f"hadaptive_s_cifar100_{name}" for name in ABLATIONS),
         *(f"{name}_{data}" for name in PEERS for data in ("cifar100", "imagenet")),
+        *(f"mobilevit_{size}_cifar100" for size in ("small", "xsmall", "xxsmall")),
         *("hadaptive_s_cifar100_10pct_32px", "hadaptive_s_cifar100_stock"),
     ]
     assert sorted(expected) == NAMES

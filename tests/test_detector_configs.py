@@ -21,7 +21,6 @@ EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if not path.stem.startswi
 EXTENDED = [
     *EXAMPLES,
     ROOT / "configs" / "plugin" / "retinanet_r50_ach_coco.py",
-    *sorted((ROOT / "configs" / "replacement").glob("mobilevit*.py")),
 ]
 
 

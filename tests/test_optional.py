@@ -26,6 +26,7 @@ def hide(monkeypatch):
     [
         ("mmhadaptive.datasets", "mmpretrain", "pip install onedl-mmpretrain"),
         ("mmhadaptive.models.data_preprocessors", "mmpretrain", "pip install onedl-mmpretrain"),
+        ("mmhadaptive.models.variants", "mmpretrain", "pip install onedl-mmpretrain"),
         (
             "mmhadaptive.engine.hooks.cls_visualization_hook",
             *("mmpretrain", "pip install onedl-mmpretrain"),

@@ -117,7 +117,7 @@ assert classifier.head.num_classes == 7
 assert "hadaptive_s_cifar100" in mmpretrain.list_models("hadaptive")
 classifier = mmpretrain.get_model("hadaptive_s_cifar100")
 assert "pred_class" in mmpretrain.inference_model(classifier, image)
-assert "mobilevit_small_ach_in1k" in mmpretrain.list_models("mobilevit")
+assert "mobilevit_small_ach_cifar100" in mmpretrain.list_models("mobilevit")
 
 cfg = Config.fromfile(f"{folder}/detector.py")
 detector = init_detector(cfg, device="cpu")

@@ -4,6 +4,7 @@ custom_imports = dict(
     imports=[
         "mmhadaptive.models.backbones",
         "mmhadaptive.models.replacement",
+        "mmhadaptive.models.variants",
         "mmhadaptive.models.data_preprocessors",
         "mmhadaptive.datasets",
         "mmhadaptive.engine",

@@ -1,8 +1,13 @@
-"""Parameters, multiply-accumulates (MACs) and activations, by mmengine's counter.
+"""Parameters, multiply-accumulates (MACs), FLOPs and activations, by mmengine's counter.
 
-One multiply-add of a convolution or a matrix product is one MAC, and so is one element of a
-cross-Hadamard product. Normalisation, which folds into the convolutions, pooling and activation
-functions count nothing. Activations are the outputs of convolutions and matrix products.
+The paper counts in two ways. MACs, those of its Table 7: one a multiply-add of a convolution or a
+matrix product, and one an element of a cross-Hadamard product; normalisation, which folds into the
+convolutions, pooling and activation functions count nothing. FLOPs, those of its Tables 5 and 8, as
+twice the count of the package thop: two a multiply-add of a convolution or a linear layer, eight an
+element that is normalised, two an element that an average reads or writes; products of activations,
+those of attention and cross-Hadamard ones, count nothing.
+
+Activations are the outputs of convolutions and matrix products.
 """
 
 from __future__ import annotations
@@ -19,46 +24,79 @@ from torch import Tensor, nn
 
 from mmhadaptive.models.merging import merge_branches
 
-COUNTS = ("parameters", "macs", "activations")
+COUNTS = ("parameters", "macs", "flops", "activations")
 
-# mmengine has handles for these; None in their place would leave those in force.
-UNCOUNTED = ("batch_norm", "adaptive_avg_pool2d", "upsample_nearest2d")
+# mmengine has a handle for this one; None in its place would leave that in force.
+UNCOUNTED = ("upsample_nearest2d",)
+NORMS = ("batch_norm", "group_norm", "instance_norm", "layer_norm")
+AVERAGES = ("adaptive_avg_pool2d", "mean")
 
 
 def count_nothing(inputs: list, outputs: list) -> Counter:
-    """No MACs."""
+    """No operations."""
     return Counter()
+
+
+def count_norm(inputs: list, outputs: list) -> Counter:
+    """Four operations an element."""
+    return Counter(norm=4 * _shape(inputs[0]).numel())
+
+
+def count_average(inputs: list, outputs: list) -> Counter:
+    """One operation an element that is added up, and one an average."""
+    return Counter(average=_shape(inputs[0]).numel() + _shape(outputs[0]).numel())
 
 
 def count_products(inputs: list, outputs: list) -> Counter:
     """MACs of the cross-Hadamard operator: one an element of a product."""
-    x, y = (torch.Size(value.type().sizes()) for value in (inputs[0], outputs[0]))
+    x, y = _shape(inputs[0]), _shape(outputs[0])
     return Counter(cross_hadamard=y.numel() - x.numel())
 
 
 def count_attention(inputs: list, outputs: list) -> Counter:
     """MACs of ``softmax(q k^T) v``: those of its two matrix products."""
-    query, key, value = (torch.Size(value.type().sizes()) for value in inputs[:3])
+    query, key, value = map(_shape, inputs[:3])
     return Counter(attention=query.numel() * key[-2] + query[:-1].numel() * value[-2:].numel())
 
 
-def mac_analyzer(model: nn.Module, inputs: tuple) -> FlopAnalyzer:
-    """mmengine's counter of ``model(*inputs)``."""
+def _shape(value: torch._C.Value) -> torch.Size:
+    return torch.Size(value.type().sizes())
+
+
+def macs_of(operations: Counter) -> int:
+    """The multiply-accumulates among the operations of :func:`count_operations`."""
+    return int(operations.total() - operations["norm"] - operations["average"])
+
+
+def flops_of(operations: Counter) -> int:
+    """The FLOPs, in the way of Tables 5 and 8, of the operations of :func:`count_operations`."""
+    return int(2 * sum(operations[name] for name in ("conv", "linear", "norm", "average")))
+
+
+def count_operations(model: nn.Module, inputs: tuple) -> dict[str, Counter]:
+    """Count ``model(*inputs)`` by mmengine's counter.
+
+    Returns:
+        Of the whole, under ``''``, and of every module in it by its name, the number of operations
+        by their kind.
+    """
     analyzer = FlopAnalyzer(model, inputs).set_op_handle(
         **{f"aten::{name}": count_nothing for name in UNCOUNTED},
+        **{f"aten::{name}": count_norm for name in NORMS},
+        **{f"aten::{name}": count_average for name in AVERAGES},
         **{
             "mmhadaptive::cross_hadamard": count_products,
             "aten::scaled_dot_product_attention": count_attention,
         },
     )
-    return analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    with torch.no_grad():
+        return analyzer.by_module_and_operator()
 
 
 def count_macs(model: nn.Module, inputs: tuple) -> dict[str, int]:
     """MACs of ``model(*inputs)``, under ``''``, and of every module in it by its name."""
-    with torch.no_grad():
-        by_module = mac_analyzer(model, inputs).by_module()
-    return {name: int(count) for name, count in by_module.items()}
+    return {name: macs_of(count) for name, count in count_operations(model, inputs).items()}
 
 
 def complexity(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
@@ -69,16 +107,17 @@ def complexity(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
         input_shape: (channels, height, width) of the image.
 
     Returns:
-        ``parameters``, ``macs`` and ``activations``, as numbers.
+        ``parameters``, ``macs``, ``flops`` and ``activations``, as numbers.
     """
     inputs = (torch.zeros(1, *input_shape),)
-    macs = mac_analyzer(model, inputs)
+    operations = count_operations(model, inputs)[""]
     activations = ActivationAnalyzer(model, inputs)
     activations.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():
         return dict(
             parameters=parameter_count(model)[""],
-            macs=int(macs.total()),
+            macs=macs_of(operations),
+            flops=flops_of(operations),
             activations=int(activations.total()),
         )
 

@@ -1,4 +1,4 @@
-"""Networks with replaced blocks and BERT classifiers: parameters and MACs, before and after."""
+"""Networks with replaced blocks and BERT classifiers: parameters, MACs, FLOPs, before and after."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmhadaptive.io.published import published_figures
 from mmhadaptive.models import replace_blocks
 from mmhadaptive.models.bert import build_bert
 
-from .complexity import count_macs
+from .complexity import count_macs, count_operations, flops_of, macs_of
 from .published import difference_percent
 from .tables import markdown_table
 
@@ -26,17 +26,18 @@ def replaced_complexity(path: Path) -> dict:
             ``mobilenetv3_small_ach_9_cifar100``.
 
     Returns:
-        The pairs ``parameters`` and ``macs``, and what they are counts of; beside those of the
-        original stand the figures of the paper's Table 7, where it has the network.
+        The pairs ``parameters``, ``macs`` and ``flops``, and what they are counts of. ``paper`` has
+        those of them that the paper prints for this config, in millions, and
+        ``difference_percent`` by how much ours differ.
     """
     cfg = Config.fromfile(path)
     size = cfg.model.get("input_size", 224)
     image = (torch.zeros(1, 3, size, size),)
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         model = MODELS.build(cfg.model.model).eval()
-        before = count_macs(model, image)[""]
+        operations = [count_operations(model, image)[""]]
         report = replace_blocks(model, cfg.model.replace, image)
-        macs = (before, count_macs(model, image)[""])
+        operations.append(count_operations(model, image)[""])
     entry = dict(
         config=path.stem,
         input_size=size,
@@ -49,15 +50,23 @@ def replaced_complexity(path: Path) -> dict:
             if hasattr(module, "num_selected")
         ],
         parameters=report.parameters,
-        macs=macs,
+        macs=tuple(map(macs_of, operations)),
+        flops=tuple(map(flops_of, operations)),
+        paper={},
+        difference_percent={},
     )
-    name = f"{path.stem.partition('_ach')[0]}_cifar100"
-    for figure in published_figures():
-        if (figure.name, figure.source, figure.classes) == (name, "Table 7", 100):
-            paper = [float(count) / 1e6 for count in (figure.parameters, figure.flops)]
-            entry["paper_original"] = dict(zip(("parameters_m", "macs_m"), paper, strict=True))
-            ours = (report.parameters[0], before)
-            entry["difference_percent"] = list(map(difference_percent, ours, paper))
+    figures = {
+        figure.original: figure
+        for figure in published_figures()
+        if figure.name == path.stem and figure.parameters
+    }
+    for key in ("parameters", "flops") if figures else ():
+        printed = [getattr(figures[original], key).scaleb(-6) for original in (True, False)]
+        entry["paper"][key] = [f"{millions:f}" for millions in printed]
+        entry["difference_percent"][key] = [
+            difference_percent(ours, float(theirs))
+            for ours, theirs in zip(entry[key], printed, strict=True)
+        ]
     return entry
 
 
@@ -85,20 +94,23 @@ def replaced_table(networks: list[dict]) -> str:
     """The entries of :func:`replaced_complexity` in Markdown."""
     rows = []
     for entry in networks:
-        counts = [
-            f"{entry[key][0] / 1e6:.3f} → {entry[key][1] / 1e6:.3f}"
-            for key in ("parameters", "macs")
-        ]
-        paper = "-"
-        if "paper_original" in entry:
-            paper = "{parameters_m:g} M, {macs_m:g} M".format(**entry["paper_original"])
-            paper += " ({:+.1f} %, {:+.1f} %)".format(*entry["difference_percent"])
+        counts = {
+            key: f"{entry[key][0] / 1e6:.3f} → {entry[key][1] / 1e6:.3f}"
+            for key in ("parameters", "macs", "flops")
+        }
+        paper = {
+            key: "{} → {}".format(*printed)
+            + " ({:+.1f} %, {:+.1f} %)".format(*entry["difference_percent"][key])
+            for key, printed in entry["paper"].items()
+        }
         targets = [t.removeprefix("backbone.").removeprefix("model.") for t in entry["targets"]]
         blocks = targets[0] if len(targets) == 1 else f"{targets[0]} to {targets[-1]}"
         selected = ", ".join(map(str, dict.fromkeys(entry["num_selected"])))
         name = entry["config"].partition("_ach")[0]
-        rows.append([name, f"`{blocks}`", selected, *counts, paper])
-    headers = ["network", "blocks", "k", "parameters, M", "MACs, M", "paper's original"]
+        cells = [counts["parameters"], paper.get("parameters", "-"), counts["macs"]]
+        cells += [counts["flops"], paper.get("flops", "-")]
+        rows.append([name, f"`{blocks}`", selected, *cells])
+    headers = ["network", "blocks", "k", "parameters, M", "paper", "MACs, M", "FLOPs, M", "paper"]
     return markdown_table(headers, rows)
 
 

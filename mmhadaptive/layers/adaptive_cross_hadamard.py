@@ -23,20 +23,30 @@ from .temperature import TAU_MAX, AdaptiveTemperature
 SELECTIONS = ("eca", "static", "fixed")
 
 
-def selected_for_width(in_channels: int, width: int) -> int:
-    """The smallest ``k`` whose expansion ``in_channels + k(k-1)/2`` reaches ``width``.
+def selected_for_width(in_channels: int, width: int, within: bool = False) -> int:
+    """The ``k`` whose expansion ``in_channels + k(k-1)/2`` is as wide as ``width``.
+
+    Args:
+        in_channels: Number of input channels.
+        width: The width to come to.
+        within: Whether it is a bound. If no ``k`` meets it exactly, the result is the smallest that
+            exceeds it, or, within it, the largest that does not.
 
     Raises:
-        ValueError: No ``k`` up to ``in_channels``, or to the operator's limit, reaches it.
+        ValueError: Every ``k``, which is at least 2 and at most ``in_channels`` or the operator's
+            limit, stays below the width, or, within it, exceeds it.
     """
     largest = min(in_channels, MAX_SELECTED)
-    for num_selected in range(MIN_SELECTED, largest + 1):
-        if in_channels + num_products(num_selected) >= width:
-            return num_selected
-    raise ValueError(
-        f"{in_channels} channels cannot be expanded to {width}: with num_selected={largest} they "
-        f"become {in_channels + num_products(largest)}"
-    )
+    widths = {k: in_channels + num_products(k) for k in range(MIN_SELECTED, largest + 1)}
+    chosen = next((k for k, reached in widths.items() if reached >= width), None)
+    if within and chosen and widths[chosen] > width:
+        chosen -= 1
+    if chosen not in widths:
+        raise ValueError(
+            f"{in_channels} channels cannot be expanded to {width}: with num_selected="
+            f"{MIN_SELECTED} to {largest} they become {', '.join(map(str, widths.values()))}"
+        )
+    return chosen
 
 
 @cache

@@ -13,12 +13,13 @@ from mmhadaptive.optional import needs
 from .expansion import ach_expansion
 
 
-def _squeeze_excitation(channels: int, ratio: int) -> nn.Module:
+def _squeeze_excitation(channels: int, ratio: int, divisor: int) -> nn.Module:
     install = "pip install torchvision, of the release that belongs to your torch"
     with needs("torchvision", install, user="se_ratio"):
         from torchvision.ops import SqueezeExcitation
 
-    return SqueezeExcitation(channels, channels // ratio, scale_activation=nn.Hardsigmoid)
+    squeezed = max(divisor, (channels // ratio + divisor // 2) // divisor * divisor)
+    return SqueezeExcitation(channels, squeezed, scale_activation=nn.Hardsigmoid)
 
 
 @MODELS.register_module()
@@ -36,6 +37,7 @@ class AdaptiveBottleneck(BaseModule):
         stride: Stride of the depthwise convolution.
         se_ratio: Reduction of a squeeze-and-excitation after the depthwise convolution, with a
             hard sigmoid, as MobileNetV3's; None for none. It needs torchvision.
+        se_divisor: The width of the squeeze is rounded to the nearest multiple of it.
         with_cp: Whether to trade computation for memory by recomputing the block in backward.
         norm_cfg: Normalisation of every convolution.
         act_cfg: Activation after the depthwise convolution.
@@ -53,6 +55,7 @@ class AdaptiveBottleneck(BaseModule):
         kernel_size: int,
         stride: int = 1,
         se_ratio: int | None = None,
+        se_divisor: int = 1,
         with_cp: bool = False,
         norm_cfg: dict = dict(type="BN"),
         act_cfg: dict = dict(type="HSwish"),
@@ -73,7 +76,7 @@ class AdaptiveBottleneck(BaseModule):
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
         )
-        self.se = _squeeze_excitation(width, se_ratio) if se_ratio else nn.Identity()
+        self.se = _squeeze_excitation(width, se_ratio, se_divisor) if se_ratio else nn.Identity()
         self.project = ConvModule(width, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
 
     def _forward(self, x: Tensor) -> Tensor:
@@ -99,8 +102,8 @@ class ACHBottleneck(AdaptiveBottleneck):
         kernel_size: Size of the depthwise convolution.
         stride: Stride of the depthwise convolution.
         ach_cfg: Further arguments of :class:`AdaptiveCrossHadamard`.
-        **kwargs: Further arguments of :class:`AdaptiveBottleneck`: ``se_ratio``, ``with_cp``,
-            ``norm_cfg``, ``act_cfg``, ``init_cfg``.
+        **kwargs: Further arguments of :class:`AdaptiveBottleneck`: ``se_ratio``, ``se_divisor``,
+            ``with_cp``, ``norm_cfg``, ``act_cfg``, ``init_cfg``.
 
     Shapes:
         ``(N, in_channels, H, W)`` to ``(N, out_channels, H // stride, W // stride)``.

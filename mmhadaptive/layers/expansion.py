@@ -19,15 +19,16 @@ def ach_expansion(
     in_channels: int,
     num_selected: int | None = None,
     hidden_channels: int | None = None,
+    within: bool = False,
     **ach_cfg,
 ) -> dict:
     """The config of a cross-Hadamard expansion.
 
     Args:
         in_channels: Number of input channels.
-        num_selected: Number ``k`` of chosen channels; None for the smallest one whose expansion
-            reaches ``hidden_channels``.
-        hidden_channels: The width to reach, where ``num_selected`` does not tell it.
+        num_selected: Number ``k`` of chosen channels; None for that of :func:`selected_for_width`.
+        hidden_channels: The width to come to, where ``num_selected`` does not tell it.
+        within: Whether that is a bound: the width is not to exceed it.
         **ach_cfg: Further arguments of :class:`AdaptiveCrossHadamard`.
 
     Raises:
@@ -36,7 +37,7 @@ def ach_expansion(
     if num_selected is None:
         if hidden_channels is None:
             raise ValueError("a cross-Hadamard expansion needs num_selected or hidden_channels")
-        num_selected = selected_for_width(in_channels, hidden_channels)
+        num_selected = selected_for_width(in_channels, hidden_channels, within)
     return dict(type="AdaptiveCrossHadamard", num_selected=num_selected, **ach_cfg)
 
 

@@ -1,5 +1,5 @@
 """Networks. Detection heads are in ``dense_heads``, which needs mmdet; data preprocessors in
-``data_preprocessors``, which needs mmpretrain.
+``data_preprocessors`` and networks like mmpretrain's in ``variants``, which need mmpretrain.
 """
 
 from .backbones import HadaptiveNet

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from torch import nn
 
 from mmhadaptive.analysis.complexity import complexity
 from mmhadaptive.analysis.expansions import sweep_table
@@ -20,6 +21,33 @@ def test_an_ach_layer_by_hand():
     layer = AdaptiveCrossHadamard(in_channels=8, num_selected=4).eval()
     pointwise, scores, products = 8 * 8 * 30, 8 * 5, 6 * 30
     assert complexity(layer, (8, 5, 6))["macs"] == pointwise + scores + products
+
+
+class Gated(nn.Module):
+    """Every kind of operation that one of the two ways counts."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.linear = nn.Linear(8, 8)
+        self.last_norm = nn.LayerNorm(8)
+
+    def forward(self, x):
+        x = self.norm(self.conv(x)).relu()
+        x = x * nn.functional.adaptive_avg_pool2d(x, 1)
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
+        return self.last_norm(self.linear(tokens.mean(1)))
+
+
+def test_both_ways_of_counting_by_hand():
+    counts = complexity(Gated().eval(), (3, 5, 6))
+    conv, linear, attention = 30 * 8 * 27, 8 * 8, 2 * 30 * 30 * 8
+    assert counts["macs"] == conv + linear + attention
+    elements = 8 * 30
+    norms, averages = 4 * (elements + 8), 2 * (elements + 8)
+    assert counts["flops"] == 2 * (conv + linear + norms + averages)
 
 
 def count_with_tool(run_here, tmp_path, *arguments):
@@ -39,11 +67,14 @@ def test_one_config(run_here, tmp_path, capsys):
     assert record["input"] == [3, 224, 224]
     assert record["parameters"] == pytest.approx(2.102e6, rel=0.001)
     assert record["macs"] == pytest.approx(131.1e6, rel=0.001)
+    # Besides two a MAC, normalisations and averages; no products.
+    assert 2.05 < record["flops"] / record["macs"] < 2.3
     assert "proposals" not in record
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
-    assert [line for line in lines if line[0] in ("input", "macs")] == [
+    assert [line for line in lines if line[0] in ("input", "macs", "flops")] == [
         ["input", "3 x 224 x 224"],
         ["macs", f"{record['macs'] / 1e6:.3f} M"],
+        ["flops", f"{record['flops'] / 1e6:.3f} M"],
     ]
 
 

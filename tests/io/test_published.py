@@ -99,7 +99,7 @@ def test_replaced_blocks():
         (2_680_000, 854_000_000, 71.84),
     ]
     assert [row[0] for row in after] == [1_550_000, 2_980_000, 1_280_000, 2_560_000]
-    small = figures("Table 8", original=True)["mobilevit_small_ach_in1k"]
+    small = figures("Table 8", original=True)["mobilevit_small_ach_cifar100"]
     assert (small.parameters, small.flops) == (4_550_000, 2_879_000_000)
     assert small.metrics == {"Top 1 Accuracy": 71.70, "Top 5 Accuracy": 92.16}
 

@@ -30,6 +30,16 @@ def test_residual_where_stride_and_widths_allow(
     assert torch.equal(y, x if residual else torch.zeros_like(y))
 
 
+@pytest.mark.parametrize(
+    ("width", "ratio", "divisor", "squeezed"),
+    [(592, 4, 1, 148), (30, 4, 1, 7), (624, 4, 8, 160), (787, 8, 8, 96), (16, 8, 8, 8)],
+)
+def test_width_of_the_squeeze(width, ratio, divisor, squeezed):
+    expansion = dict(type="PointwiseExpansion", out_channels=width)
+    block = AdaptiveBottleneck(expansion, 8, 8, 3, se_ratio=ratio, se_divisor=divisor)
+    assert block.se.fc1.out_channels == block.se.fc2.in_channels == squeezed
+
+
 def test_activation_follows_the_depthwise_convolution_alone():
     block = AdaptiveBottleneck(ACH, 8, 8, 3).eval()
     x = torch.randn(2, 8, 5, 5)

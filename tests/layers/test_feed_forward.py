@@ -1,5 +1,7 @@
 """Cross-Hadamard expansion of tokens and feed-forward network."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,6 +14,8 @@ from mmhadaptive.layers import ACHFeedForward, ACHTokenExpansion, selected_for_w
 def literal(layer, x):
     """The expansion, token by token and pair by pair."""
     x = layer.pointwise(x)
+    bn = layer.norm
+    x = (x - bn.running_mean) / (bn.running_var + bn.eps).sqrt() * bn.weight + bn.bias
     scores = layer.ach.scores.conv(x.mean(1).unsqueeze(1)).squeeze(1)
     index = scores.argsort(1, descending=True)[:, : layer.ach.num_selected]
     norm = layer.ach.product_norm
@@ -35,6 +39,9 @@ def test_expansion_is_the_literal_one(batch, tokens, channels, num_selected):
     layer = ACHTokenExpansion(channels, num_selected).double().eval()
     nn.init.uniform_(layer.ach.product_norm.weight)
     nn.init.uniform_(layer.ach.product_norm.bias)
+    for tensor in layer.norm.state_dict().values():
+        if tensor.is_floating_point():
+            nn.init.uniform_(tensor, 0.5, 1.5)
     x = torch.randn(batch, tokens, channels, dtype=torch.float64)
     torch.testing.assert_close(layer(x), literal(layer, x))
 
@@ -43,11 +50,11 @@ def test_tokens_are_read_in_place():
     layer = ACHTokenExpansion(8, 4, act_cfg=None).eval()
     seen = []
     layer.ach.register_forward_hook(lambda module, args, output: seen.append((args[0], output)))
-    projected = []
-    layer.pointwise.register_forward_hook(lambda module, args, output: projected.append(output))
+    normalised = []
+    layer.norm.register_forward_hook(lambda module, args, output: normalised.append(output))
     y = layer(torch.randn(2, 5, 8))
-    (x, output), (linear,) = seen[0], projected
-    assert x.untyped_storage().data_ptr() == linear.untyped_storage().data_ptr()
+    (x, output), (tokens,) = seen[0], normalised
+    assert x.untyped_storage().data_ptr() == tokens.untyped_storage().data_ptr()
     assert y.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
     assert y.is_contiguous()
 
@@ -69,10 +76,47 @@ def test_gradients_reach_the_scores():
     assert layer.expand.ach.scores.weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize(("channels", "width", "k"), [(768, 2043, 51), (96, 576, 32), (16, 16, 2)])
-def test_width_of_the_expansion(channels, width, k):
-    assert selected_for_width(channels, width) == k
-    assert ACHTokenExpansion(channels, hidden_channels=width).out_channels >= width
+def test_batch_normalisation_is_over_the_tokens_of_all_samples():
+    torch.manual_seed(0)
+    layer = ACHTokenExpansion(8, 4)
+    assert isinstance(layer.norm, nn.BatchNorm1d)
+    x = torch.randn(3, 5, 8)
+    seen = []
+    layer.ach.register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    layer(x)
+    tokens = seen[0].squeeze(3).transpose(1, 2).flatten(0, 1)
+    torch.testing.assert_close(tokens.mean(0), torch.zeros(8), atol=1e-5, rtol=0)
+    torch.testing.assert_close(tokens.var(0, False), torch.ones(8), atol=1e-3, rtol=0)
+    mean = layer.pointwise(x).flatten(0, 1).mean(0)
+    torch.testing.assert_close(layer.norm.running_mean, layer.norm.momentum * mean)
+    assert not list(ACHTokenExpansion(8, 4, norm_cfg=None).norm.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_runs_in_its_type(dtype):
+    torch.manual_seed(0)
+    layer = ACHFeedForward(8, 4)
+    x = torch.randn(3, 5, 8)
+    expected = copy.deepcopy(layer).eval()(x)
+    with torch.autocast("cpu", dtype):
+        assert layer.expand(x).dtype == dtype
+        layer(x).square().sum().backward()
+        y = copy.deepcopy(layer).eval()(x)
+    assert all(p.grad.isfinite().all() for p in layer.parameters())
+    assert layer.expand.norm.running_mean.dtype == torch.float32
+    assert y.shape == expected.shape
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "at_least", "within"),
+    [(768, 2048, 52, 51), (768, 2043, 51, 51), (96, 576, 32, 31), (192, 384, 21, 20)],
+)
+def test_width_of_the_expansion(channels, width, at_least, within):
+    assert selected_for_width(channels, width) == at_least
+    assert selected_for_width(channels, width, within=True) == within
+    layer = ACHTokenExpansion(channels, hidden_channels=width)
+    assert layer.ach.num_selected == within
+    assert layer.out_channels <= width
 
 
 def test_wrong_arguments():
@@ -82,3 +126,6 @@ def test_wrong_arguments():
         ACHFeedForward(8)
     with pytest.raises(ValueError, match="8 channels cannot be expanded to 99"):
         ACHFeedForward(8, hidden_channels=99)
+    # Two channels have one product.
+    with pytest.raises(ValueError, match=r"8 channels cannot be expanded to 8: .* become 9, 11"):
+        ACHFeedForward(8, hidden_channels=8)

@@ -32,13 +32,14 @@ def test_widths_and_gradients(feed_forward):
 
 def test_parameters_of_table_13():
     # A feed-forward has two matrices with biases; the cross-Hadamard one has the first matrix as
-    # wide as the tokens, and alpha, weight and bias of the products, and the kernel of the scores.
+    # wide as the tokens, the weight and bias of its normalisation, alpha, weight and bias of the
+    # products, and the kernel of the scores.
     sizes = dict(num_layers=1, vocab_size=40)
     with torch.device("meta"):
         counts = {name: parameters(build_bert(name, **sizes)) for name in ("ffn", "narrow")}
     counts.update({name: parameters(build_bert(name, **sizes)) for name in ("fixed", "ach")})
     assert counts["ffn"] - counts["narrow"] == (3072 - 2043) * (2 * 768 + 1)
-    assert counts["narrow"] - counts["fixed"] == 1275 * 769 - (2 * 1275 + 1)
+    assert counts["narrow"] - counts["fixed"] == 1275 * 769 - 2 * 768 - (2 * 1275 + 1)
     assert counts["ach"] - counts["fixed"] == 5
 
 

@@ -1,12 +1,13 @@
-"""Count parameters, MACs and activations.
+"""Count parameters, MACs, FLOPs and activations.
 
     python tools/analysis/get_flops.py configs/ssd_hadaptive_s_coco.py
     python tools/analysis/get_flops.py --table7 --out docs/results/complexity.json
     python tools/analysis/get_flops.py --sweeps --out docs/results/expansion_sweeps.json
 
 The first counts the classifier or detector of a config, at the size at which the config tests it
-or at ``--size``. ``--table7`` counts the networks of the paper's Table 7 for 100 classes, and again
-as they were published (``configs/classification/metafile.yml``), with the difference.
+or at ``--size``: MACs as the paper's Table 7, FLOPs as its Tables 5 and 8. ``--table7`` counts the
+networks of Table 7 for 100 classes, and again as they were published
+(``configs/classification/metafile.yml``), with the difference.
 ``--sweeps`` counts the three expansions, 1x1 convolution, Ghost and ACH, over the input's width and
 over the expansion ratio, as Figs. 5 and 6, beside closed formulas, and draws
 ``docs/images/complexity_{width,ratio}.png``. ``--out`` is the file of the record.

@@ -1,4 +1,4 @@
-"""Count parameters and MACs of the networks of configs/replacement and of BERT, before and after.
+"""Count the networks of configs/replacement and BERT, before and after: parameters, MACs, FLOPs.
 
 Writes a record and prints its tables in Markdown.
 """

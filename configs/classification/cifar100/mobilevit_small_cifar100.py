@@ -1,0 +1,2 @@
+_base_ = ["../../_base_/models/mobilevit_small.py", "../../_base_/cifar100.py"]
+model = dict(head=_base_.head)
