@@ -1,12 +1,13 @@
 """The three expansions, 1x1 convolution, Ghost and ACH, over width and ratio (Figs. 5 and 6).
 
-The closed formulas stand for the paper's equations 15 to 18. A convolution has no bias, and its
-normalisation two parameters a channel.
+Beside the counts stand closed formulas of the layers, and the paper's ratios to a 1x1 convolution of
+the same width (eqs. 15 to 18), of which the paper prints two with a wrong sign: in eq. 15 ``k^2 / m``
+is a factor of the term before it, and in eq. 17 ``1 / n`` is subtracted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from torch import nn
 
@@ -20,78 +21,109 @@ from mmhadaptive.layers import (
 from .complexity import complexity
 from .tables import markdown_table
 
-# (input channels, expansion ratio).
+# (input channels m, expansion ratio n / m).
 SWEEPS = {
-    "width": [(channels, 4) for channels in (16, 32, 64, 96, 128, 160, 192, 224, 256)],
-    "ratio": [(64, ratio) for ratio in (2, 3, 4, 6, 8, 12, 16)],
+    "width": [(channels, 4) for channels in (16, 32, 64, 128, 256, 384, 512)],
+    "ratio": [(64, ratio) for ratio in (4, 8, 12, 16, 20, 24)],
 }
-# Height and width of the late stages, in an image of 224.
-EXTENT = 14
+# Height and width of the frame.
+EXTENT = 224
 ECA_KERNEL_SIZE = 5
+GHOST_KERNEL_SIZE = 3
 
-# For C channels and the ratio r: the layer, its parameters, its MACs a pixel and those an image.
-
-
-def pointwise(c: int, r: int) -> tuple[nn.Module, int, int, int]:
-    """A 1x1 convolution: C rC weights."""
-    return PointwiseExpansion(c, r * c), r * c * c + 2 * r * c, r * c * c, 0
+# Of m channels, the width n and p pixels: parameters, MACs and FLOPs, as complexity() counts them.
 
 
-def ghost(c: int, r: int) -> tuple[nn.Module, int, int, int]:
-    """Half of the width by a 1x1 convolution, half by a 3x3 depthwise one: (C + 9) rC / 2."""
-    weights = (c + 9) * r * c // 2
-    return GhostExpansion(c, r * c), weights + 2 * r * c, weights, 0
+def pointwise_formula(m: int, n: int, p: int) -> tuple[int, int, int]:
+    """A 1x1 convolution of ``mn`` weights."""
+    return m * n + 2 * n, m * n * p, (2 * m * n + 8 * n) * p
 
 
-def ach(c: int, r: int) -> tuple[nn.Module, int, int, int]:
-    """A 1x1 convolution of C C, scores by a 1-D convolution, and p = k(k-1)/2 products.
+def ghost_formula(m: int, n: int, p: int) -> tuple[int, int, int]:
+    """Half of the width by a 1x1 convolution, half by a depthwise one: ``(m + k^2) n / 2``."""
+    weights = (m + GHOST_KERNEL_SIZE**2) * n // 2
+    return weights + 2 * n, weights * p, (2 * weights + 8 * n) * p
 
-    DySoft has two parameters a product and one of its own.
+
+def ach_formula(m: int, n: int, p: int) -> tuple[int, int, int]:
+    """A 1x1 convolution of ``m^2`` weights, scores, and ``n - m`` products.
+
+    DySoft has two parameters a product and one of its own. Scores are averages over the pixels, and
+    a 1-D convolution over the channels.
     """
-    k = selected_for_width(c, r * c)
-    p = k * (k - 1) // 2
-    layer = AdaptiveCrossHadamard(c, k, eca_kernel_size=ECA_KERNEL_SIZE)
-    parameters = c * c + 2 * c + ECA_KERNEL_SIZE + 2 * p + 1
-    return layer, parameters, c * c + p, c * ECA_KERNEL_SIZE
+    scores = ECA_KERNEL_SIZE * m
+    parameters = m * m + 2 * m + ECA_KERNEL_SIZE + 2 * (n - m) + 1
+    macs = (m * m + n - m) * p + scores
+    return parameters, macs, (2 * m * m + 8 * m) * p + 2 * scores + 2 * m * (p + 1)
 
 
-EXPANSIONS = {"pointwise": pointwise, "ghost": ghost, "ach": ach}
+def ach(m: int, n: int) -> AdaptiveCrossHadamard:
+    """The narrowest ACH that is as wide as ``n``."""
+    return AdaptiveCrossHadamard(m, selected_for_width(m, n), eca_kernel_size=ECA_KERNEL_SIZE)
 
 
-def sweep(points: Iterable[tuple[int, int]]) -> list[dict]:
-    """Count every expansion at 14x14 for every pair of input channels and ratio.
+def ghost_ratio(m: int, n: int) -> float:
+    """MACs of Ghost to those of a 1x1 convolution (eq. 15, with ``s = n / 2``)."""
+    s = n / 2
+    return s / n + (n - s) / n * GHOST_KERNEL_SIZE**2 / m
+
+
+def ach_ratio(m: int, n: int) -> float:
+    """MACs of ACH to those of a 1x1 convolution (eq. 17)."""
+    return m / n + 1 / m - 1 / n
+
+
+# The layer for m and n, its formula, and its ratio by the paper: in full, and simplified.
+EXPANSIONS: dict[str, tuple[Callable, Callable, Callable | None, Callable | None]] = {
+    "pointwise": (PointwiseExpansion, pointwise_formula, None, None),
+    "ghost": (GhostExpansion, ghost_formula, ghost_ratio, lambda m, n: 1 / 2),
+    "ach": (ach, ach_formula, ach_ratio, lambda m, n: m / n),
+}
+
+
+def sweep(points: Iterable[tuple[int, int]], extent: int = EXTENT) -> list[dict]:
+    """Count every expansion for every pair of input channels and ratio.
+
+    Args:
+        points: Pairs of input channels and ratio.
+        extent: Height and width of the frame.
 
     Returns:
-        Rows of ``expansion``, ``in_channels``, ``ratio``, ``out_channels``, ``parameters`` and
-        ``macs`` as they are counted, and ``formula``: the same two by the closed formulas.
+        Rows of ``expansion``, ``in_channels``, ``ratio``, ``out_channels``, ``parameters``,
+        ``macs`` and ``flops`` as they are counted, ``formula``: the same three by the closed
+        formulas, and but for the 1x1 convolution ``macs_ratio`` to one of the same width, with
+        ``equation`` and ``simplified``, what eqs. 15 or 17, and 16 or 18, say of it.
     """
     rows = []
-    for in_channels, ratio in points:
-        for kind, expansion in EXPANSIONS.items():
-            layer, parameters, pixel, image = expansion(in_channels, ratio)
-            counts = complexity(layer.eval(), (in_channels, EXTENT, EXTENT))
-            rows.append(
-                dict(
-                    expansion=kind,
-                    in_channels=in_channels,
-                    ratio=ratio,
-                    out_channels=layer.out_channels,
-                    parameters=counts["parameters"],
-                    macs=counts["macs"],
-                    formula=dict(parameters=parameters, macs=pixel * EXTENT**2 + image),
-                )
-            )
+    for m, ratio in points:
+        for kind, (build, formula, equation, simplified) in EXPANSIONS.items():
+            layer: nn.Module = build(m, ratio * m)
+            n = layer.out_channels
+            counts = complexity(layer.eval(), (m, extent, extent))
+            names = ("parameters", "macs", "flops")
+            row = dict(expansion=kind, in_channels=m, ratio=ratio, out_channels=n)
+            row |= {name: counts[name] for name in names}
+            row["formula"] = dict(zip(names, formula(m, n, extent**2), strict=True))
+            if equation:
+                row["macs_ratio"] = counts["macs"] / (m * n * extent**2)
+                row |= dict(equation=equation(m, n), simplified=simplified(m, n))
+            rows.append(row)
     return rows
 
 
 def sweep_table(rows: list[dict]) -> str:
-    """The rows of :func:`sweep` in Markdown, one for the expansions of a point."""
+    """The rows of :func:`sweep` in Markdown, a line each."""
+    titles = {"pointwise": "1x1", "ghost": "Ghost", "ach": "ACH"}
     lines = []
-    for start in range(0, len(rows), len(EXPANSIONS)):
-        group = rows[start : start + len(EXPANSIONS)]
-        first, last = group[0], group[-1]
-        cells = [f"{row['parameters']:,}, {row['macs']:,}" for row in group]
-        cells[-1] += f" ({last['out_channels']})"
-        lines.append([first["in_channels"], first["ratio"], *cells])
-    headers = ["input", "ratio", "1x1: parameters, MACs", "Ghost", "ACH (width)"]
+    for row in rows:
+        shape = f"{row['in_channels']} → {row['out_channels']}"
+        counts = [
+            f"{row['parameters']:,}",
+            *(f"{row[key] / 1e6:,.1f}" for key in ("macs", "flops")),
+        ]
+        ratios = [row.get(key) for key in ("macs_ratio", "equation", "simplified")]
+        cells = ["-" if value is None else f"{value:.4f}" for value in ratios]
+        lines.append([shape, titles[row["expansion"]], *counts, *cells])
+    headers = ["channels", "expansion", "parameters", "MACs, M", "FLOPs, M"]
+    headers += ["MACs to 1x1", "eq. 15 or 17", "eq. 16 or 18"]
     return markdown_table(headers, lines)

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmhadaptive.analysis.complexity import complexity
-from mmhadaptive.analysis.expansions import sweep_table
+from mmhadaptive.analysis.expansions import SWEEPS, sweep, sweep_table
 from mmhadaptive.analysis.published import published_table
 from mmhadaptive.layers import AdaptiveCrossHadamard
 
@@ -161,15 +161,37 @@ def test_table_7(run_tool, tmp_path):
     assert len(networks) == 19
 
 
-def test_expansions_equal_their_formulas(run_tool, tmp_path):
-    path = tmp_path / "record.json"
-    out = run_tool("analysis/get_flops.py", "--sweeps", "--out", path, "--images", tmp_path).stdout
-    record = json.loads(path.read_text())
-    rows = record["width"] + record["ratio"]
-    for row in rows:
-        assert row["formula"] == dict(parameters=row["parameters"], macs=row["macs"]), row
+SMALL = [(16, 4), (96, 4), (64, 2), (64, 24)]
+
+
+@pytest.mark.parametrize("row", [row for point in SMALL for row in sweep([point], extent=6)])
+def test_expansions_equal_their_formulas(row):
+    assert row["formula"] == {key: row[key] for key in ("parameters", "macs", "flops")}
+    if row["expansion"] == "pointwise":
+        return
+    # The scores of the channels are no part of eq. 17.
+    scores = 5 / (row["out_channels"] * 36) if row["expansion"] == "ach" else 0
+    assert row["macs_ratio"] == pytest.approx(row["equation"] + scores, rel=1e-12)
+    # The simplified equations hold where m is large: 9/m and 1/m are what they leave out.
+    assert 0 < row["equation"] - row["simplified"] < (9 / 2) / row["in_channels"] + 1e-12
+
+
+def test_sweeps_are_those_of_the_record(run_here, tmp_path, capsys, monkeypatch):
     committed = json.loads((RESULTS / "expansion_sweeps.json").read_text())
-    assert rows == committed["width"] + committed["ratio"]
+    assert committed["extent"] == 224
+    points = {
+        name: list(dict.fromkeys((row["in_channels"], row["ratio"]) for row in committed[name]))
+        for name in SWEEPS
+    }
+    assert points == SWEEPS
+    assert [points["width"][i][0] for i in (0, -1)] == [16, 512]
+    assert [points["ratio"][i][1] for i in (0, -1)] == [4, 24]
+    # The small ones; the rest takes a minute.
+    monkeypatch.setitem(SWEEPS, "width", points["width"][:2])
+    monkeypatch.setitem(SWEEPS, "ratio", points["ratio"][:1])
+    record = count_with_tool(run_here, tmp_path, "--sweeps", "--images", tmp_path)
+    rows = record["width"] + record["ratio"]
+    assert rows == committed["width"][:6] + committed["ratio"][:3]
     assert (tmp_path / "complexity_width.png").stat().st_size > 1000
     assert (tmp_path / "complexity_ratio.png").stat().st_size > 1000
-    assert sweep_table(rows) in out
+    assert sweep_table(rows) in capsys.readouterr().out
