@@ -1,8 +1,8 @@
 """The three expansions, 1x1 convolution, Ghost and ACH, over width and ratio (Figs. 5 and 6).
 
-Beside the counts stand closed formulas of the layers, and the paper's ratios to a 1x1 convolution of
-the same width (eqs. 15 to 18), of which the paper prints two with a wrong sign: in eq. 15 ``k^2 / m``
-is a factor of the term before it, and in eq. 17 ``1 / n`` is subtracted.
+Beside the counts stand closed formulas of the layers, and the paper's ratios to a 1x1 convolution
+of the same width (eqs. 15 to 18), of which the paper prints two with a wrong sign: in eq. 15
+``k^2 / m`` is a factor of the term before it, and in eq. 17 ``1 / n`` is subtracted.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def sweep(points: Iterable[tuple[int, int]], extent: int = EXTENT) -> list[dict]
 
 
 def sweep_table(rows: list[dict]) -> str:
-    """The rows of :func:`sweep` in Markdown, a line each."""
+    """The rows of :func:`sweep` in Markdown, a line for each that differs."""
     titles = {"pointwise": "1x1", "ghost": "Ghost", "ach": "ACH"}
     lines = []
     for row in rows:
@@ -123,7 +123,9 @@ def sweep_table(rows: list[dict]) -> str:
         ]
         ratios = [row.get(key) for key in ("macs_ratio", "equation", "simplified")]
         cells = ["-" if value is None else f"{value:.4f}" for value in ratios]
-        lines.append([shape, titles[row["expansion"]], *counts, *cells])
+        line = [shape, titles[row["expansion"]], *counts, *cells]
+        if line not in lines:
+            lines.append(line)
     headers = ["channels", "expansion", "parameters", "MACs, M", "FLOPs, M"]
     headers += ["MACs to 1x1", "eq. 15 or 17", "eq. 16 or 18"]
     return markdown_table(headers, lines)

@@ -9,7 +9,7 @@ or at ``--size``: MACs as the paper's Table 7, FLOPs as its Tables 5 and 8. ``--
 networks of Table 7 for 100 classes, and again as they were published
 (``configs/classification/metafile.yml``), with the difference.
 ``--sweeps`` counts the three expansions, 1x1 convolution, Ghost and ACH, over the input's width and
-over the expansion ratio, as Figs. 5 and 6, beside closed formulas, and draws
+over the expansion ratio, as Figs. 5 and 6, beside closed formulas and eqs. 15 to 18, and draws
 ``docs/images/complexity_{width,ratio}.png``. ``--out`` is the file of the record.
 
 Networks that train with parallel branches are counted with these merged.
