@@ -14,6 +14,7 @@ from mmengine.fileio import load
 
 from .expansions import SWEEPS, sweep_table
 from .images_per_second import images_table
+from .ledger import ledger_table
 from .published import published_table
 from .replaced import bert_table, replaced_table, trained_table
 from .results import records_table, results_table
@@ -42,6 +43,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "images-per-second": _of(
         "results/data_pipeline.json", lambda record: images_table(record["images_per_second"])
     ),
+    "paper": ledger_table,
     "results": results_table,
     "records": records_table,
     "speed": lambda docs: speed_table(docs / "benchmarks"),

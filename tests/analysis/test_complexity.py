@@ -1,6 +1,7 @@
 """The counter agrees with published figures and with closed formulas."""
 
 import json
+from decimal import Decimal
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from mmhadaptive.analysis.complexity import complexity
 from mmhadaptive.analysis.expansions import SWEEPS, sweep, sweep_table
 from mmhadaptive.analysis.published import published_table
+from mmhadaptive.io.published import published_figures
 from mmhadaptive.layers import AdaptiveCrossHadamard
 
 from ..paths import CONFIGS, RESULTS, ROOT
@@ -159,6 +161,21 @@ def test_table_7(run_tool, tmp_path):
                 assert millions["activations"] == pytest.approx(theirs["activations"], abs=0.02)
     assert published_table(networks) in out
     assert len(networks) == 19
+
+
+@pytest.mark.parametrize("i", range(1, 5))
+def test_starnets_are_as_printed_without_biases_of_convolutions(i):
+    """The authors' StarNets have none; Table 7 counts for 100 classes."""
+    timm = pytest.importorskip("timm")
+    (printed,) = (
+        f
+        for f in published_figures()
+        if f.source == "Table 7" and f.name == f"starnet_s{i}_cifar100"
+    )
+    model = timm.create_model(f"starnet_s{i}", num_classes=printed.classes)
+    biases = [m.bias for m in model.modules() if isinstance(m, nn.Conv2d) and m.bias is not None]
+    count = sum(p.numel() for p in model.parameters()) - sum(bias.numel() for bias in biases)
+    assert Decimal(count).quantize(printed.parameters) == printed.parameters
 
 
 SMALL = [(16, 4), (96, 4), (64, 2), (64, 24)]
