@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from literal import assert_matches, literal, make_inputs, results
 
+from mmhadaptive.ops.arguments import STRATEGIES
+
 HERE = Path(__file__).parent
-STRATEGIES = ("direct", "parity", "tiled")
 # As in the enumeration of csrc/core/cross_hadamard.h.
 NORMS = ("none", "softsign", "sigmoid", "algebraic")
 DTYPES = (torch.float32, torch.bfloat16)
@@ -34,12 +35,13 @@ class Arguments(ctypes.Structure):
             (name, ctypes.c_int64)
             for name in (
                 *("batch", "channels", "pixels", "selected"),
-                *("interleaved", "strategy", "norm", "multiprocessors"),
+                *("interleaved", "norm", "multiprocessors"),
                 *("x_batch_stride", "x_row_stride", "dy_batch_stride", "dy_row_stride"),
                 "tiles_per_block",
             )
         ]
         + [(name, ctypes.c_void_p) for name in ("index", "gate", "alpha", "weight", "bias")]
+        + [("strategy", ctypes.c_char_p)]
     )  # fmt: skip
 
 
@@ -84,9 +86,10 @@ def emulate(kernels, inputs, dy, strategy="tiled", multiprocessors=2, tiles_per_
     small = [None if t is None else t.detach().contiguous() for t in small]
     arguments = Arguments(
         *(batch, channels, height * width, selected),
-        *(interleaved, STRATEGIES.index(strategy), NORMS.index(inputs.norm), multiprocessors),
+        *(interleaved, NORMS.index(inputs.norm), multiprocessors),
         *(x.stride(0), x.stride(row), dy.stride(0), dy.stride(row), tiles_per_block),
         *(None if t is None else t.data_ptr() for t in small),
+        strategy.encode(),
     )
     name = {torch.float32: "float", torch.bfloat16: "bfloat16"}[x.dtype]
     y_memory, y = guarded(
