@@ -42,7 +42,9 @@ done
 benchmark() {
   local name=$1
   shift
-  step "$name" 90 $python tools/analysis/benchmark_ops.py "$@" --device cuda --seconds 0.02 --out-dir "$out"
+  # What is given to a suite comes last, and so wins.
+  step "$name" 90 $python tools/analysis/benchmark_ops.py --device cuda --seconds 0.02 \
+    --out-dir "$out" "$@"
 }
 benchmark memory-float32 memory --seconds 0.2
 benchmark memory-bfloat16 memory --dtype bfloat16
