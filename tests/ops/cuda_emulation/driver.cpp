@@ -2,6 +2,8 @@
 // the real operator.
 #include "emulation.h"
 
+#include <algorithm>
+
 #include "../../../csrc/cuda/cross_hadamard_backward_kernels.cuh"
 #include "../../../csrc/cuda/cross_hadamard_forward_kernels.cuh"
 #include "../../../csrc/cuda/cross_hadamard_plan.h"
@@ -17,7 +19,7 @@ struct Arguments {
   int64_t batch, channels, pixels, selected;
   int64_t interleaved, norm, multiprocessors;
   int64_t x_batch_stride, x_row_stride, dy_batch_stride, dy_row_stride;
-  int64_t tiles_per_block;
+  int64_t tiles_per_block, most_blocks;
   const int64_t *index;
   const float *gate, *alpha, *weight, *bias;
   const char *strategy;
@@ -74,8 +76,10 @@ void forward(const Arguments &a, NormOf norm, const T *x, T *y) {
   } else if (strategy != Strategy::kTiled) {
     auto *kernel = strategy == Strategy::kParity ? forward_blocks<T, true>
                                                  : forward_blocks<T, false>;
-    emulation::launch(kernel, {blocks_per_image(op.shape, strategy), 2, 1},
-                      {32, 1, 1}, 0, op, a.interleaved != 0, any_norm(a));
+    const unsigned blocks = std::min(blocks_per_image(op.shape, strategy),
+                                     static_cast<unsigned>(a.most_blocks));
+    emulation::launch(kernel, {blocks, 2, 1}, {32, 1, 1}, 0, op,
+                      a.interleaved != 0, any_norm(a));
   } else if (a.interleaved) {
     tiled_interleaved<T, kFull>(op, norm, plan_interleaved(size));
   } else {
