@@ -34,8 +34,8 @@ MMHADAPTIVE_INLINE constexpr int pair_position(int k, Pair pair) {
   return pair_row_start(k, pair.i) + pair.j - pair.i - 1;
 }
 
-// Closed form p -> (i, j): the paper's, with the floor of its half in place of half of its floor,
-// in other words. Counted from the end, row i starts after r(r + 1)/2 pairs with
+// Closed form p -> (i, j), the paper's with the floor of the half in place of half of the floor,
+// which is wrong for many p. Counted from the end, row i starts after r(r + 1)/2 pairs with
 // r = k - 2 - i, so r is the integer part of a square root. `root_guess` may be any approximation
 // of sqrt(8(P - 1 - p) + 1) within one: the two integer comparisons make the result exact.
 MMHADAPTIVE_INLINE constexpr Pair pair_direct(int k, int p, int root_guess) {

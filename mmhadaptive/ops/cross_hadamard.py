@@ -43,7 +43,7 @@ def cross_hadamard(
         bias: (k(k-1)/2,).
         norm: ``softsign``, ``sigmoid``, ``algebraic`` or ``none``.
         strategy: How the forward on CUDA maps threads to products: ``tiled``, ``elementwise``, or
-            the paper's ``direct`` and ``parity``; ``auto`` is ``tiled``. Nothing on other devices.
+            the paper's ``direct`` and ``parity``; ``auto`` is ``tiled``. Other devices ignore it.
 
     Returns:
         (N, C + k(k-1)/2, H, W), in the type and the memory format of x. The arithmetic, and the
