@@ -9,8 +9,8 @@ from matplotlib.ticker import ScalarFormatter
 
 # What is compared: the paper's two, and each kernel with the one that is used by default.
 PAIRS = (("direct", "parity"), ("direct", "tiled"), ("parity", "tiled"), ("elementwise", "tiled"))
-# What the rows of a grid call what it varies beside the extent.
-GRIDS = {"batch": "batch", "channels": "selected"}
+# By the grid of a row the name of what it varies beside the extent, in the row and in the picture.
+GRIDS = {"batch": ("batch", "batch"), "channels": ("selected", "selected channels")}
 # Seconds.
 EPS = 1e-12
 
@@ -62,7 +62,7 @@ def draw_strategies(rows: Sequence[dict], title: str) -> Figure:
     """
     figure = Figure(figsize=(4.4 * len(PAIRS), 8), layout="constrained")
     axes = figure.subplots(2, len(PAIRS))
-    for line, (grid, key) in zip(axes, GRIDS.items(), strict=True):
+    for line, (grid, (key, label)) in zip(axes, GRIDS.items(), strict=True):
         chosen = [row for row in rows if row["grid"] == grid]
         ys = sorted({row[key] for row in chosen})
         xs = sorted({row["extent"] for row in chosen})
@@ -73,7 +73,7 @@ def draw_strategies(rows: Sequence[dict], title: str) -> Figure:
             axis.set_xticks(range(len(xs)), xs)
             axis.set_yticks(range(len(ys)), ys)
             axis.set_xlabel("height and width")
-            axis.set_ylabel(grid)
+            axis.set_ylabel(label)
             axis.set_title(f"red: {a} slower than {b}")
     figure.colorbar(image, ax=axes, shrink=0.6, label="(A - B) / (A + B + eps)")
     figure.suptitle(title)
