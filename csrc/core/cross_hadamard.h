@@ -34,7 +34,8 @@ MMHADAPTIVE_INLINE constexpr int pair_position(int k, Pair pair) {
   return pair_row_start(k, pair.i) + pair.j - pair.i - 1;
 }
 
-// Closed form p -> (i, j). Counted from the end, row i starts after r(r + 1)/2 pairs with
+// Closed form p -> (i, j), the paper's with the floor of the half in place of half of the floor,
+// which is wrong for many p. Counted from the end, row i starts after r(r + 1)/2 pairs with
 // r = k - 2 - i, so r is the integer part of a square root. `root_guess` may be any approximation
 // of sqrt(8(P - 1 - p) + 1) within one: the two integer comparisons make the result exact.
 MMHADAPTIVE_INLINE constexpr Pair pair_direct(int k, int p, int root_guess) {
@@ -50,20 +51,11 @@ MMHADAPTIVE_INLINE Pair pair_direct(int k, int p) {
   return pair_direct(k, p, static_cast<int>(sqrtf(8.0f * (pair_count(k) - 1 - p) + 1.0f)));
 }
 
-// The triangle folded into a full rectangle, by the parity of k: row r of the triangle and the row
-// that complements it make one rectangle row of k - 1 (k even) or k (k odd) pairs. `cell` counts
-// the cells of the rectangle and is no output position; pair_position gives that.
-MMHADAPTIVE_INLINE constexpr Pair pair_parity(int k, int cell) {
-  const int width = k - 1 + k % 2;
-  const int row = cell / width;
-  const int column = cell % width;
-  const int own = k - 1 - row;
-  if (column < own) {
-    return {row, row + 1 + column};
-  }
-  const int folded = width - own;
-  const int i = k - 1 - folded;
-  return {i, i + 1 + column - own};
+// Which pairs block `id` of the paper's Algorithm 2 takes: those with the channels below it at even
+// distances and those with the channels above it at odd ones. Every pair falls to one of its two
+// blocks, and no block has more than one pair more than another.
+MMHADAPTIVE_INLINE constexpr bool parity_takes(int id, int other) {
+  return other < id ? (id - other) % 2 == 0 : (other - id) % 2 == 1;
 }
 
 enum class Norm : int { kNone = 0, kSoftsign = 1, kSigmoid = 2, kAlgebraic = 3 };

@@ -13,6 +13,23 @@ namespace mmhadaptive {
 // adjacent (channels_last). A "row" is a channel in the first and a pixel in the second.
 enum class Layout : int { kPlanar = 0, kInterleaved = 1 };
 
+// How the forward on a GPU goes from threads to products: a block a tile, a thread an element, or
+// one of the paper's two, a block a product and a block a channel.
+enum class Strategy : int { kTiled = 0, kElementwise = 1, kDirect = 2, kParity = 3 };
+
+struct NamedStrategy {
+  const char* name;
+  Strategy strategy;
+};
+
+// mmhadaptive/ops/arguments.py has the same names. A rule by shape for `auto` would have to be
+// measured; `tiled` is what was designed to be fastest.
+constexpr NamedStrategy kStrategies[] = {{"auto", Strategy::kTiled},
+                                         {"tiled", Strategy::kTiled},
+                                         {"elementwise", Strategy::kElementwise},
+                                         {"direct", Strategy::kDirect},
+                                         {"parity", Strategy::kParity}};
+
 struct Shape {
   int64_t batch;
   int64_t channels;  // of x

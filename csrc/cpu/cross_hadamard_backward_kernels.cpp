@@ -12,11 +12,8 @@ constexpr int kPixelBlock = 4;
 // Pairs that the planar backward carries side by side, as many as there are registers for.
 constexpr int kPairBlock = kVectorBytes == 64 ? 4 : 2;
 
-template <class T, Norm norm>
-void backward_planar(const Backward& op, int64_t begin, int64_t end) {
-  using A = typename AccumulateOf<T>::type;
-  using Math = VectorMath<A>;
-  using V = typename Math::V;
+template <class Op, class T, Norm norm>
+void Kernels<Op, T, norm>::planar(const Op& op, int64_t begin, int64_t end) {
   const TiledShape& shape = op.shape;
   const int k = shape.selected;
   const auto* gate = static_cast<const A*>(op.parameters.gate);
@@ -32,20 +29,16 @@ void backward_planar(const Backward& op, int64_t begin, int64_t end) {
     for (int p = 0; p < 2 * shape.pairs; ++p) {
       weight_sums[p] = 0;
     }
-    const int64_t last_task =
-        smaller((group + 1) * op.tiles_per_group, shape.batch * shape.tiles());
-    for (int64_t task = group * op.tiles_per_group; task < last_task; ++task) {
-      const int64_t n = task / shape.tiles();
-      const int64_t first = task % shape.tiles() * shape.tile;
-      const int64_t count = smaller(shape.tile, shape.pixels - first);
-      const int64_t* index = op.parameters.index + n * k;
-      const T* x = rows<T>(op.x, n) + first;
-      const T* dy = rows<T>(op.dy, n) + first;
+    for (int64_t task = group * op.tiles_per_group; task < op.group_end(group); ++task) {
+      const Tile tile = shape.tile_of(task);
+      const int64_t* index = op.parameters.index + tile.n * k;
+      const T* x = rows<T>(op.x, tile.n) + tile.first;
+      const T* dy = rows<T>(op.dy, tile.n) + tile.first;
 
       for (int s = 0; s < k; ++s) {
         const T* row = x + index[s] * op.x.row_stride;
-        const V g = Math::broadcast(gate[n * k + s]);
-        for_vectors<Math>(count, [&](int64_t offset, int part) {
+        const V g = Math::broadcast(gate[tile.n * k + s]);
+        for_vectors<Math>(tile.count, [&](int64_t offset, int part) {
           Math::store(&z[s][offset], g * load_up_to<Math>(row + offset, part));
           Math::store(&dz[s][offset], V{});
         });
@@ -53,7 +46,7 @@ void backward_planar(const Backward& op, int64_t begin, int64_t end) {
 
       // dz holds d(loss)/d(z) / alpha.
       for (int i = 0, p = 0; i < k - 1; ++i) {
-        for (int64_t offset = 0; offset < count; offset += Math::lanes) {
+        for (int64_t offset = 0; offset < tile.count; offset += Math::lanes) {
           Math::store(&scaled[offset], alpha * Math::load(&z[i][offset]));
         }
         // Products of channel i side by side share the loads and stores of its rows.
@@ -66,7 +59,7 @@ void backward_planar(const Backward& op, int64_t begin, int64_t end) {
           for (int b = 0; b < kPairs; ++b) {
             w[b] = Math::broadcast(weight[p + b]);
           }
-          for_vectors<Math>(count, [&](int64_t offset, int part) {
+          for_vectors<Math>(tile.count, [&](int64_t offset, int part) {
             const V zi = Math::load(&z[i][offset]);
             const V left = Math::load(&scaled[offset]);
             V dzi = Math::load(&dz[i][offset]);
@@ -102,7 +95,7 @@ void backward_planar(const Backward& op, int64_t begin, int64_t end) {
       for (int s = 0; s < k; ++s) {
         const T* row = x + index[s] * op.x.row_stride;
         V sum = {};
-        for_vectors<Math>(count, [&](int64_t offset, int part) {
+        for_vectors<Math>(tile.count, [&](int64_t offset, int part) {
           sum += Math::load(&dz[s][offset]) * load_up_to<Math>(row + offset, part);
         });
         selected_sums[s] = Math::sum(sum);
@@ -111,15 +104,15 @@ void backward_planar(const Backward& op, int64_t begin, int64_t end) {
       if (op.dx == nullptr) {
         continue;
       }
-      T* dx = static_cast<T*>(op.dx) + n * shape.channels * shape.pixels + first;
+      T* dx = static_cast<T*>(op.dx) + tile.n * shape.channels * shape.pixels + tile.first;
       for (int64_t c = 0; c < shape.channels; ++c) {
-        copy(dx + c * shape.pixels, dy + c * op.dy.row_stride, count);
+        copy(dx + c * shape.pixels, dy + c * op.dy.row_stride, tile.count);
       }
       for (int s = 0; s < k; ++s) {
         const T* from = dy + index[s] * op.dy.row_stride;
         T* to = dx + index[s] * shape.pixels;
-        const V g = alpha * Math::broadcast(gate[n * k + s]);
-        for_vectors<Math>(count, [&](int64_t offset, int part) {
+        const V g = alpha * Math::broadcast(gate[tile.n * k + s]);
+        for_vectors<Math>(tile.count, [&](int64_t offset, int part) {
           const V sum = load_up_to<Math>(from + offset, part) + g * Math::load(&dz[s][offset]);
           store_up_to<Math>(to + offset, sum, part);
         });
@@ -128,11 +121,8 @@ void backward_planar(const Backward& op, int64_t begin, int64_t end) {
   }
 }
 
-template <class T, Norm norm>
-void backward_interleaved(const Backward& op, int64_t begin, int64_t end) {
-  using A = typename AccumulateOf<T>::type;
-  using Math = VectorMath<A>;
-  using V = typename Math::V;
+template <class Op, class T, Norm norm>
+void Kernels<Op, T, norm>::interleaved(const Op& op, int64_t begin, int64_t end) {
   const TiledShape& shape = op.shape;
   const int k = shape.selected;
   const auto* gate = static_cast<const A*>(op.parameters.gate);
@@ -153,31 +143,28 @@ void backward_interleaved(const Backward& op, int64_t begin, int64_t end) {
       weight_sums[p] = 0;
       bias_sums[p] = 0;
     }
-    const int64_t last_task =
-        smaller((group + 1) * op.tiles_per_group, shape.batch * shape.tiles());
-    for (int64_t task = group * op.tiles_per_group; task < last_task; ++task) {
-      const int64_t n = task / shape.tiles();
-      const int64_t first = task % shape.tiles() * shape.tile;
-      const int64_t last = first + smaller(shape.tile, shape.pixels - first);
-      const int64_t* index = op.parameters.index + n * k;
+    for (int64_t task = group * op.tiles_per_group; task < op.group_end(group); ++task) {
+      const Tile tile = shape.tile_of(task);
+      const int64_t last = tile.first + tile.count;
+      const int64_t* index = op.parameters.index + tile.n * k;
       alignas(64) A selected_sums[kSelectedPadded] = {};
 
-      for (int64_t pixel = first; pixel < last; pixel += kPixelBlock) {
+      for (int64_t pixel = tile.first; pixel < last; pixel += kPixelBlock) {
         const int valid = static_cast<int>(smaller(kPixelBlock, last - pixel));
         const int64_t next_block = kPixelBlock * op.dy.row_stride;
         const T* dy[kPixelBlock];
         for (int b = 0; b < kPixelBlock; ++b) {
           // The pixels of a last, partial block repeat one pixel and count nothing of it.
           const int64_t at = pixel + (b < valid ? b : 0);
-          const T* x = rows<T>(op.x, n) + at * op.x.row_stride;
-          dy[b] = rows<T>(op.dy, n) + at * op.dy.row_stride;
+          const T* x = rows<T>(op.x, tile.n) + at * op.x.row_stride;
+          dy[b] = rows<T>(op.dy, tile.n) + at * op.dy.row_stride;
           for (int64_t c = 0; c < shape.channels; c += kLine / sizeof(T)) {
             prefetch(x + kPixelBlock * op.x.row_stride + c);
             prefetch(dy[b] + next_block + c);
           }
           for (int s = 0; s < k; ++s) {
             x_selected[b][s] = b < valid ? widen(x[index[s]]) : A(0);
-            z[b][s] = gate[n * k + s] * x_selected[b][s];
+            z[b][s] = gate[tile.n * k + s] * x_selected[b][s];
           }
           for (int s = 0; s < kSelectedPadded; ++s) {
             dz[b][s] = 0;
@@ -225,10 +212,11 @@ void backward_interleaved(const Backward& op, int64_t begin, int64_t end) {
             Math::store(&selected_sums[s], sum);
           }
           if (op.dx != nullptr) {
-            T* dx = static_cast<T*>(op.dx) + (n * shape.pixels + pixel + b) * shape.channels;
+            T* dx = static_cast<T*>(op.dx) + (tile.n * shape.pixels + pixel + b) * shape.channels;
             copy(dx, dy[b], shape.channels);
             for (int s = 0; s < k; ++s) {
-              narrow(widen(dy[b][index[s]]) + alpha * gate[n * k + s] * dz[b][s], &dx[index[s]]);
+              const A g = alpha * gate[tile.n * k + s];
+              narrow(widen(dy[b][index[s]]) + g * dz[b][s], &dx[index[s]]);
             }
           }
         }
@@ -245,11 +233,7 @@ void backward_interleaved(const Backward& op, int64_t begin, int64_t end) {
 
 BackwardKernel MMHADAPTIVE_INSTRUCTION_SET::backward_kernel(Element element, Norm norm,
                                                             Layout layout) {
-  return with_types(element, norm, [layout](auto zero, auto constant) {
-    using T = decltype(zero);
-    constexpr Norm kNorm = decltype(constant)::value;
-    return layout == Layout::kPlanar ? backward_planar<T, kNorm> : backward_interleaved<T, kNorm>;
-  });
+  return kernel_for<Backward>(element, norm, layout);
 }
 
 }  // namespace mmhadaptive::cpu

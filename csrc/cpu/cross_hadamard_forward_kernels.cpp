@@ -5,13 +5,11 @@
 namespace mmhadaptive::cpu {
 namespace {
 
-template <class T, Norm norm>
-void forward_planar(const Forward& op, int64_t begin, int64_t end) {
-  using A = typename AccumulateOf<T>::type;
-  using Math = VectorMath<A>;
-  using V = typename Math::V;
+template <class Op, class T, Norm norm>
+void Kernels<Op, T, norm>::planar(const Op& op, int64_t begin, int64_t end) {
   const TiledShape& shape = op.shape;
   const int k = shape.selected;
+  const int64_t out_channels = shape.channels + shape.pairs;
   const auto* gate = static_cast<const A*>(op.parameters.gate);
   const auto* weight = static_cast<const A*>(op.parameters.weight);
   const auto* bias = static_cast<const A*>(op.parameters.bias);
@@ -20,38 +18,36 @@ void forward_planar(const Forward& op, int64_t begin, int64_t end) {
   alignas(64) A scaled[kPadded];
 
   for (int64_t task = begin; task < end; ++task) {
-    const int64_t n = task / shape.tiles();
-    const int64_t first = task % shape.tiles() * shape.tile;
-    const int64_t count = smaller(shape.tile, shape.pixels - first);
-    const T* x = rows<T>(op.x, n) + first;
-    T* y = static_cast<T*>(op.y) + n * (shape.channels + shape.pairs) * shape.pixels + first;
+    const Tile tile = shape.tile_of(task);
+    const T* x = rows<T>(op.x, tile.n) + tile.first;
+    T* y = static_cast<T*>(op.y) + tile.n * out_channels * shape.pixels + tile.first;
 
-    if (count == shape.pixels && op.x.row_stride == shape.pixels) {
+    if (tile.count == shape.pixels && op.x.row_stride == shape.pixels) {
       copy(y, x, shape.channels * shape.pixels);
     } else {
       for (int64_t c = 0; c < shape.channels; ++c) {
-        copy(y + c * shape.pixels, x + c * op.x.row_stride, count);
+        copy(y + c * shape.pixels, x + c * op.x.row_stride, tile.count);
       }
     }
     y += shape.channels * shape.pixels;
 
     for (int s = 0; s < k; ++s) {
-      const T* row = x + op.parameters.index[n * k + s] * op.x.row_stride;
-      const V g = Math::broadcast(gate[n * k + s]);
-      for_vectors<Math>(count, [&](int64_t offset, int part) {
+      const T* row = x + op.parameters.index[tile.n * k + s] * op.x.row_stride;
+      const V g = Math::broadcast(gate[tile.n * k + s]);
+      for_vectors<Math>(tile.count, [&](int64_t offset, int part) {
         Math::store(&z[s][offset], g * load_up_to<Math>(row + offset, part));
       });
     }
 
     for (int i = 0, p = 0; i < k - 1; ++i) {
-      for (int64_t offset = 0; offset < count; offset += Math::lanes) {
+      for (int64_t offset = 0; offset < tile.count; offset += Math::lanes) {
         Math::store(&scaled[offset], alpha * Math::load(&z[i][offset]));
       }
       for (int j = i + 1; j < k; ++j, ++p) {
         const V w = Math::broadcast(weight[p]);
         const V b = Math::broadcast(bias[p]);
         T* row = y + p * shape.pixels;
-        for_vectors<Math>(count, [&](int64_t offset, int part) {
+        for_vectors<Math>(tile.count, [&](int64_t offset, int part) {
           const V t = Math::load(&scaled[offset]) * Math::load(&z[j][offset]);
           const V f = Normalisation<norm, Math>::value(t);
           store_up_to<Math>(row + offset, norm == Norm::kNone ? f : w * f + b, part);
@@ -61,11 +57,8 @@ void forward_planar(const Forward& op, int64_t begin, int64_t end) {
   }
 }
 
-template <class T, Norm norm>
-void forward_interleaved(const Forward& op, int64_t begin, int64_t end) {
-  using A = typename AccumulateOf<T>::type;
-  using Math = VectorMath<A>;
-  using V = typename Math::V;
+template <class Op, class T, Norm norm>
+void Kernels<Op, T, norm>::interleaved(const Op& op, int64_t begin, int64_t end) {
   const TiledShape& shape = op.shape;
   const int k = shape.selected;
   const int64_t out_channels = shape.channels + shape.pairs;
@@ -79,17 +72,15 @@ void forward_interleaved(const Forward& op, int64_t begin, int64_t end) {
   copy(bias, static_cast<const A*>(op.parameters.bias), shape.pairs);
 
   for (int64_t task = begin; task < end; ++task) {
-    const int64_t n = task / shape.tiles();
-    const int64_t first = task % shape.tiles() * shape.tile;
-    const int64_t count = smaller(shape.tile, shape.pixels - first);
-    const int64_t* index = op.parameters.index + n * k;
-    T* y = static_cast<T*>(op.y) + (n * shape.pixels + first) * out_channels;
+    const Tile tile = shape.tile_of(task);
+    const int64_t* index = op.parameters.index + tile.n * k;
+    T* y = static_cast<T*>(op.y) + (tile.n * shape.pixels + tile.first) * out_channels;
 
-    for (int64_t pixel = 0; pixel < count; ++pixel, y += out_channels) {
-      const T* x = rows<T>(op.x, n) + (first + pixel) * op.x.row_stride;
+    for (int64_t pixel = 0; pixel < tile.count; ++pixel, y += out_channels) {
+      const T* x = rows<T>(op.x, tile.n) + (tile.first + pixel) * op.x.row_stride;
       copy(y, x, shape.channels);
       for (int s = 0; s < k; ++s) {
-        z[s] = gate[n * k + s] * widen(x[index[s]]);
+        z[s] = gate[tile.n * k + s] * widen(x[index[s]]);
       }
       T* products = y + shape.channels;
       for (int i = 0, p = 0; i < k - 1; p += k - 1 - i, ++i) {
@@ -114,11 +105,7 @@ void forward_interleaved(const Forward& op, int64_t begin, int64_t end) {
 
 ForwardKernel MMHADAPTIVE_INSTRUCTION_SET::forward_kernel(Element element, Norm norm,
                                                           Layout layout) {
-  return with_types(element, norm, [layout](auto zero, auto constant) {
-    using T = decltype(zero);
-    constexpr Norm kNorm = decltype(constant)::value;
-    return layout == Layout::kPlanar ? forward_planar<T, kNorm> : forward_interleaved<T, kNorm>;
-  });
+  return kernel_for<Forward>(element, norm, layout);
 }
 
 }  // namespace mmhadaptive::cpu

@@ -10,6 +10,13 @@ namespace mmhadaptive::cpu {
 // Tiles are at most this many pixels: all scratch rows of one then fit the second-level cache.
 constexpr int kMaxTile = 256;
 
+// The pixels [first, first + count) of image n.
+struct Tile {
+  int64_t n;
+  int64_t first;
+  int64_t count;
+};
+
 struct TiledShape : Shape {
   // Pixels that one task works on. In the backward it depends on the shape alone, never on the
   // threads, and so do all partial sums: results are the same for every number of threads.
@@ -17,6 +24,13 @@ struct TiledShape : Shape {
 
   MMHADAPTIVE_INLINE int64_t tiles() const {
     return divide_up(pixels, tile);
+  }
+
+  // Tasks go through the tiles of the first image, then through those of the next.
+  MMHADAPTIVE_INLINE Tile tile_of(int64_t task) const {
+    const int64_t first = task % tiles() * tile;
+    const int64_t left = pixels - first;
+    return {task / tiles(), first, left < tile ? left : tile};
   }
 };
 
@@ -49,6 +63,13 @@ struct Backward {
   void* selected_sums;  // (batch * tiles) x selected
   void* pair_sums;      // groups x 2 x pairs
   int64_t tiles_per_group;
+
+  // One past the last tile of a group.
+  MMHADAPTIVE_INLINE int64_t group_end(int64_t group) const {
+    const int64_t end = (group + 1) * tiles_per_group;
+    const int64_t all = shape.batch * shape.tiles();
+    return end < all ? end : all;
+  }
 };
 
 // Both work on tasks [begin, end): tiles in the forward, groups of tiles in the backward.

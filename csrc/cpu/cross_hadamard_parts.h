@@ -48,5 +48,25 @@ auto with_types(Element element, Norm norm, const Body& body) {
   }
 }
 
+// What works on tasks [begin, end) of an Op, which is Forward or Backward; the file that chooses
+// kernels for it defines both functions.
+template <class Op, class T, Norm norm>
+struct Kernels {
+  using A = typename AccumulateOf<T>::type;
+  using Math = VectorMath<A>;
+  using V = typename Math::V;
+
+  static void planar(const Op& op, int64_t begin, int64_t end);
+  static void interleaved(const Op& op, int64_t begin, int64_t end);
+};
+
+template <class Op>
+auto kernel_for(Element element, Norm norm, Layout layout) {
+  return with_types(element, norm, [layout](auto zero, auto constant) {
+    using Chosen = Kernels<Op, decltype(zero), decltype(constant)::value>;
+    return layout == Layout::kPlanar ? Chosen::planar : Chosen::interleaved;
+  });
+}
+
 }  // namespace
 }  // namespace mmhadaptive::cpu

@@ -32,11 +32,15 @@ struct Half {
   uint16_t bits;
 };
 
-typedef float FloatVector __attribute__((vector_size(kVectorBytes)));
-typedef double DoubleVector __attribute__((vector_size(kVectorBytes)));
-typedef uint32_t BitsVector __attribute__((vector_size(kVectorBytes)));
-typedef int32_t IntVector __attribute__((vector_size(kVectorBytes)));
-typedef uint64_t LongBitsVector __attribute__((vector_size(kVectorBytes)));
+template <class Scalar>
+struct VectorOf {
+  typedef Scalar type __attribute__((vector_size(kVectorBytes)));
+};
+
+using FloatVector = VectorOf<float>::type;
+using DoubleVector = VectorOf<double>::type;
+using BitsVector = VectorOf<uint32_t>::type;
+using IntVector = VectorOf<int32_t>::type;
 typedef uint16_t ShortVector __attribute__((vector_size(kVectorBytes / 2)));
 
 template <class Vector, class T>
@@ -98,6 +102,12 @@ MMHADAPTIVE_INLINE void store_partial(uint16_t* p, ShortVector v, int count) {
   store_bytes(p, v, count);
 }
 #endif
+MMHADAPTIVE_INLINE DoubleVector load_partial(const double* p, int count) {
+  return load_bytes<DoubleVector>(p, count);
+}
+MMHADAPTIVE_INLINE void store_partial(double* p, DoubleVector v, int count) {
+  store_bytes(p, v, count);
+}
 
 MMHADAPTIVE_INLINE FloatVector widen_bfloat16(ShortVector v) {
   return reinterpret_cast<FloatVector>(__builtin_convertvector(v, BitsVector) << 16);
@@ -178,39 +188,75 @@ MMHADAPTIVE_INLINE void narrow(float v, Half* to) {
   to->bits = narrow_half(FloatVector{v})[0];
 }
 
-template <class Accumulate>
-struct VectorMath;
+MMHADAPTIVE_INLINE float square_root(float v) {
+  return __builtin_sqrtf(v);
+}
+MMHADAPTIVE_INLINE double square_root(double v) {
+  return __builtin_sqrt(v);
+}
 
-template <>
-struct VectorMath<float> {
-  using V = FloatVector;
-  static constexpr int lanes = kVectorBytes / 4;
+// What does not depend on the type. `Bits` are unsigned integers of the size of A.
+template <class A, class Bits>
+struct AnyVectorMath {
+  using V = typename VectorOf<A>::type;
+  static constexpr int lanes = kVectorBytes / sizeof(A);
 
   static MMHADAPTIVE_INLINE V half() {
-    return broadcast(0.5f);
+    return broadcast(A(0.5));
   }
-  static MMHADAPTIVE_INLINE V broadcast(float value) {
+  static MMHADAPTIVE_INLINE V broadcast(A value) {
     return value - V{};
   }
   static MMHADAPTIVE_INLINE V absolute(V v) {
-    return reinterpret_cast<V>(reinterpret_cast<BitsVector>(v) & 0x7fffffffu);
+    using BitsV = typename VectorOf<Bits>::type;
+    return reinterpret_cast<V>(reinterpret_cast<BitsV>(v) & (~Bits(0) >> 1));
   }
   static MMHADAPTIVE_INLINE V reciprocal(V v) {
+    return 1 / v;
+  }
+  static MMHADAPTIVE_INLINE V reciprocal_root(V v) {
+    for (int lane = 0; lane < lanes; ++lane) {
+      v[lane] = square_root(v[lane]);
+    }
+    return 1 / v;
+  }
+  static MMHADAPTIVE_INLINE A sum(V v) {
+    A total = 0;
+    for (int lane = 0; lane < lanes; ++lane) {
+      total += v[lane];
+    }
+    return total;
+  }
+
+  static MMHADAPTIVE_INLINE V load(const A* p) {
+    return load_bytes<V>(p);
+  }
+  static MMHADAPTIVE_INLINE V load(const A* p, int count) {
+    return load_partial(p, count);
+  }
+  static MMHADAPTIVE_INLINE void store(A* p, V v) {
+    store_bytes(p, v);
+  }
+  static MMHADAPTIVE_INLINE void store(A* p, V v, int count) {
+    store_partial(p, v, count);
+  }
+};
+
+template <class A>
+struct VectorMath;
+
+template <>
+struct VectorMath<float> : AnyVectorMath<float, uint32_t> {
 #if defined(__AVX512F__)
+  static MMHADAPTIVE_INLINE V reciprocal(V v) {
     // 14 bits and one Newton step: within one unit in the last place, at a third of a division.
     const V r = _mm512_rcp14_ps(v);
     return r + r * (1 - v * r);
-#else
-    return 1 / v;
+  }
+  static MMHADAPTIVE_INLINE float sum(V v) {
+    return _mm512_reduce_add_ps(v);
+  }
 #endif
-  }
-  static MMHADAPTIVE_INLINE V reciprocal_root(V v) {
-    V root;
-    for (int lane = 0; lane < lanes; ++lane) {
-      root[lane] = __builtin_sqrtf(v[lane]);
-    }
-    return 1 / root;
-  }
   // Cephes' polynomial on [-ln 2 / 2, ln 2 / 2], scaled by a power of two.
   static MMHADAPTIVE_INLINE V exponential(V v) {
     v = v < -87.0f ? broadcast(-87.0f) : v;
@@ -228,24 +274,9 @@ struct VectorMath<float> {
     const IntVector exponent = __builtin_convertvector(n, IntVector);
     return poly * reinterpret_cast<V>((exponent + 127) << 23);
   }
-  static MMHADAPTIVE_INLINE float sum(V v) {
-#if defined(__AVX512F__)
-    return _mm512_reduce_add_ps(v);
-#else
-    float total = 0;
-    for (int lane = 0; lane < lanes; ++lane) {
-      total += v[lane];
-    }
-    return total;
-#endif
-  }
 
-  static MMHADAPTIVE_INLINE V load(const float* p) {
-    return load_bytes<V>(p);
-  }
-  static MMHADAPTIVE_INLINE V load(const float* p, int count) {
-    return load_partial(p, count);
-  }
+  using AnyVectorMath::load;
+  using AnyVectorMath::store;
   static MMHADAPTIVE_INLINE V load(const BFloat16* p) {
     return widen_bfloat16(load_bytes<ShortVector>(p));
   }
@@ -257,12 +288,6 @@ struct VectorMath<float> {
   }
   static MMHADAPTIVE_INLINE V load(const Half* p, int count) {
     return widen_half(load_partial(&p->bits, count));
-  }
-  static MMHADAPTIVE_INLINE void store(float* p, V v) {
-    store_bytes(p, v);
-  }
-  static MMHADAPTIVE_INLINE void store(float* p, V v, int count) {
-    store_partial(p, v, count);
   }
   static MMHADAPTIVE_INLINE void store(BFloat16* p, V v) {
     store_bytes(p, narrow_bfloat16(v));
@@ -280,52 +305,12 @@ struct VectorMath<float> {
 
 // Double is there for gradcheck: right, not tuned.
 template <>
-struct VectorMath<double> {
-  using V = DoubleVector;
-  static constexpr int lanes = kVectorBytes / 8;
-
-  static MMHADAPTIVE_INLINE V half() {
-    return broadcast(0.5);
-  }
-  static MMHADAPTIVE_INLINE V broadcast(double value) {
-    return value - V{};
-  }
-  static MMHADAPTIVE_INLINE V absolute(V v) {
-    return reinterpret_cast<V>(reinterpret_cast<LongBitsVector>(v) & 0x7fffffffffffffffu);
-  }
-  static MMHADAPTIVE_INLINE V reciprocal(V v) {
-    return 1 / v;
-  }
-  static MMHADAPTIVE_INLINE V reciprocal_root(V v) {
-    for (int lane = 0; lane < lanes; ++lane) {
-      v[lane] = 1 / __builtin_sqrt(v[lane]);
-    }
-    return v;
-  }
+struct VectorMath<double> : AnyVectorMath<double, uint64_t> {
   static MMHADAPTIVE_INLINE V exponential(V v) {
     for (int lane = 0; lane < lanes; ++lane) {
       v[lane] = __builtin_exp(v[lane]);
     }
     return v;
-  }
-  static MMHADAPTIVE_INLINE double sum(V v) {
-    double total = 0;
-    for (int lane = 0; lane < lanes; ++lane) {
-      total += v[lane];
-    }
-    return total;
-  }
-  static MMHADAPTIVE_INLINE V load(const double* p) {
-    return load_bytes<V>(p);
-  }
-  static MMHADAPTIVE_INLINE V load(const double* p, int count) {
-    return load_bytes<V>(p, count);
-  }
-  static MMHADAPTIVE_INLINE void store(double* p, V v) {
-    store_bytes(p, v);
-  }
-  static MMHADAPTIVE_INLINE void store(double* p, V v, int count) {
-    store_bytes(p, v, count);
   }
 };
 

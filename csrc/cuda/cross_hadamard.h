@@ -9,8 +9,6 @@
 
 namespace mmhadaptive::cuda {
 
-enum class Strategy : int { kDirect = 0, kParity = 1, kTiled = 2 };
-
 // Memory of the sizes that the plan says. The sums are in the type of the arithmetic.
 struct Scratch {
   void* selected_sums;

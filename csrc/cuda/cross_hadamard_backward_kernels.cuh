@@ -116,10 +116,7 @@ __global__ void __launch_bounds__(warps* kLanes)
   const BackwardShared<A> shared(memory, k, pairs, shape.channels, warps, interleaved);
   A* const own_dz = shared.dz + warp * k * kLanes + lane;
   const A* const own_z = shared.z + lane;
-  A alpha = 1;
-  if (norm.has_parameters()) {
-    alpha = *op.parameters.alpha;
-  }
+  const A alpha = op.parameters.alpha_or_one();
   for (int at = threadIdx.x; at < 2 * pairs; at += blockDim.x) {
     shared.sums[at] = 0;
   }

@@ -38,6 +38,10 @@ struct Parameters {
   const A* alpha;        // one; null without a normalisation, and so are the next two
   const A* weight;
   const A* bias;
+
+  __device__ __forceinline__ A alpha_or_one() const {
+    return alpha == nullptr ? A(1) : *alpha;
+  }
 };
 
 // A wrong index fails a device-side assertion before anything is read through it.

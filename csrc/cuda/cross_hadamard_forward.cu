@@ -7,7 +7,7 @@ namespace mmhadaptive::cuda {
 namespace {
 
 template <class T>
-cudaError_t launch_elementwise(const Forward<T>& op, const ForwardCall& call, Strategy strategy,
+cudaError_t launch_elementwise(const Forward<T>& op, const ForwardCall& call,
                                cudaStream_t stream) {
   const bool interleaved = call.layout == Layout::kInterleaved;
   const int64_t out_channels = op.shape.channels + op.shape.pairs;
@@ -19,14 +19,20 @@ cudaError_t launch_elementwise(const Forward<T>& op, const ForwardCall& call, St
   const dim3 grid(static_cast<unsigned>(std::min<int64_t>(divide_up(fast, block.x), 1 << 30)),
                   static_cast<unsigned>(std::min<int64_t>(divide_up(slow, block.y), kMaxGridYZ)),
                   static_cast<unsigned>(std::min<int64_t>(op.shape.batch, kMaxGridYZ)));
-  if constexpr (sizeof(T) < sizeof(double)) {
-    if (strategy == Strategy::kParity) {
-      return launch(forward_elementwise<T, true>, grid, block, 0, stream, op, interleaved,
-                    AnyNorm{call.norm});
-    }
-  }
-  return launch(forward_elementwise<T, false>, grid, block, 0, stream, op, interleaved,
+  return launch(forward_elementwise<T>, grid, block, 0, stream, op, interleaved,
                 AnyNorm{call.norm});
+}
+
+template <class T>
+cudaError_t launch_blocks(const Forward<T>& op, const ForwardCall& call, Strategy strategy,
+                          cudaStream_t stream) {
+  auto* kernel =
+      strategy == Strategy::kParity ? forward_blocks<T, true> : forward_blocks<T, false>;
+  const int64_t threads = std::min<int64_t>(kForwardThreads, divide_up(op.shape.pixels, 32) * 32);
+  const dim3 grid(blocks_per_image(op.shape, strategy),
+                  static_cast<unsigned>(std::min<int64_t>(op.shape.batch, kMaxGridYZ)));
+  return launch(kernel, grid, dim3(static_cast<unsigned>(threads)), 0, stream, op,
+                call.layout == Layout::kInterleaved, AnyNorm{call.norm});
 }
 
 template <class T, class NormOf>
@@ -81,8 +87,11 @@ cudaError_t forward(const ForwardCall& call, Strategy strategy, int multiprocess
       if (strategy == Strategy::kTiled) {
         return launch_tiled(op, call, multiprocessors, stream);
       }
+      if (strategy != Strategy::kElementwise) {
+        return launch_blocks(op, call, strategy, stream);
+      }
     }
-    return launch_elementwise(op, call, strategy, stream);
+    return launch_elementwise(op, call, stream);
   });
 }
 

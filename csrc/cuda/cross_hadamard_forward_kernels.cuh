@@ -1,4 +1,4 @@
-// The three ways from threads to products. All write y of shape (N, C + P, H, W), dense in the
+// The ways from threads to products. All write y of shape (N, C + P, H, W), dense in the
 // layout of x.
 #pragma once
 
@@ -13,6 +13,13 @@ struct Forward {
   Parameters<A> parameters;
   Input<T> x;
   T* y;
+
+  __device__ __forceinline__ T* out(bool interleaved, int64_t n, int64_t channel,
+                                    int64_t pixel) const {
+    const int64_t out_channels = shape.channels + shape.pairs;
+    return y + (interleaved ? (n * shape.pixels + pixel) * out_channels + channel
+                            : (n * out_channels + channel) * shape.pixels + pixel);
+  }
 };
 
 // What there is to know of a product; the blocks of the tiled kernels keep it in shared memory.
@@ -29,13 +36,62 @@ __device__ __forceinline__ A product(NormOf norm, A alpha, const PairEntry<A>& e
   return entry.weight * norm.value(alpha * zi * zj) + entry.bias;
 }
 
-// `direct` and `parity`, the strategies of the paper: one thread an output element, which finds its
-// pair of channels by itself and reads the two values from memory. Neighbouring threads write
-// neighbouring addresses: threadIdx.x runs over the pixels of a planar output and over the channels
-// of an interleaved one, threadIdx.y over the other.
-template <class T, bool parity>
-__global__ void forward_elementwise(Forward<T> op, bool interleaved, AnyNorm norm) {
+template <class T>
+__device__ __forceinline__ PairEntry<typename AccumulateOf<T>::type> pair_entry(
+    const Forward<T>& op, bool has_parameters, Pair pair, int p) {
   using A = typename AccumulateOf<T>::type;
+  PairEntry<A> entry{1, 0, static_cast<short>(pair.i), static_cast<short>(pair.j)};
+  if (has_parameters) {
+    entry.weight = op.parameters.weight[p];
+    entry.bias = op.parameters.bias[p];
+  }
+  return entry;
+}
+
+// A product of image n whose factors are read from memory.
+template <class T>
+struct Product {
+  using A = typename AccumulateOf<T>::type;
+  const T* xi;
+  const T* xj;
+  T* y;
+  int64_t x_step;  // between pixels
+  int64_t y_step;
+  A gate_i;
+  A gate_j;
+  A alpha;
+  PairEntry<A> entry;
+  AnyNorm norm;
+
+  __device__ __forceinline__ Product(const Forward<T>& op, bool interleaved, AnyNorm norm,
+                                     int64_t n, Pair pair, int p)
+      : norm(norm) {
+    const Shape& shape = op.shape;
+    const int64_t* index = op.parameters.index + n * shape.selected;
+    const A* gate = op.parameters.gate + n * shape.selected;
+    xi = op.x.at(interleaved, n, checked_channel(index, pair.i, shape.channels), 0);
+    xj = op.x.at(interleaved, n, checked_channel(index, pair.j, shape.channels), 0);
+    y = op.out(interleaved, n, shape.channels + p, 0);
+    x_step = interleaved ? op.x.row_stride : 1;
+    y_step = interleaved ? shape.channels + shape.pairs : 1;
+    gate_i = gate[pair.i];
+    gate_j = gate[pair.j];
+    alpha = op.parameters.alpha_or_one();
+    entry = pair_entry(op, norm.has_parameters(), pair, p);
+  }
+
+  __device__ __forceinline__ void write(int64_t pixel) const {
+    const A zi = gate_i * widen(xi[pixel * x_step]);
+    const A zj = gate_j * widen(xj[pixel * x_step]);
+    narrow(product(norm, alpha, entry, zi, zj), y + pixel * y_step);
+  }
+};
+
+// `elementwise`: one thread an output element, which finds its pair of channels by itself.
+// Neighbouring threads write neighbouring addresses: threadIdx.x runs over the pixels of a planar
+// output and over the channels of an interleaved one, threadIdx.y over the other.
+template <class T>
+__global__ void forward_elementwise(Forward<T> op, bool interleaved, AnyNorm norm) {
   const Shape& shape = op.shape;
   const int k = shape.selected;
   const int64_t out_channels = shape.channels + shape.pairs;
@@ -47,58 +103,66 @@ __global__ void forward_elementwise(Forward<T> op, bool interleaved, AnyNorm nor
   const int64_t first_slow = static_cast<int64_t>(blockIdx.y) * blockDim.y + threadIdx.y;
 
   for (int64_t n = blockIdx.z; n < shape.batch; n += gridDim.z) {
-    const int64_t* index = op.parameters.index + n * k;
-    const A* gate = op.parameters.gate + n * k;
-    T* y = op.y + n * out_channels * shape.pixels;
     for (int64_t slow = first_slow; slow < slow_size; slow += slow_step) {
       for (int64_t fast = first_fast; fast < fast_size; fast += fast_step) {
         const int64_t channel = interleaved ? fast : slow;
         const int64_t pixel = interleaved ? slow : fast;
-        if (channel < shape.channels) {
-          y[slow * fast_size + fast] = *op.x.at(interleaved, n, channel, pixel);
-          if (channel < k && pixel == 0) {
-            check_distinct(index, static_cast<int>(channel));
-          }
+        if (channel >= shape.channels) {
+          const int p = static_cast<int>(channel - shape.channels);
+          Product<T>(op, interleaved, norm, n, pair_direct(k, p), p).write(pixel);
           continue;
         }
-        const int cell = static_cast<int>(channel - shape.channels);
-        Pair pair;
-        if constexpr (parity) {
-          pair = pair_parity(k, cell);
-        } else {
-          pair = pair_direct(k, cell);
+        *op.out(interleaved, n, channel, pixel) = *op.x.at(interleaved, n, channel, pixel);
+        if (channel < k && pixel == 0) {
+          check_distinct(op.parameters.index + n * k, static_cast<int>(channel));
         }
-        const int64_t i = checked_channel(index, pair.i, shape.channels);
-        const int64_t j = checked_channel(index, pair.j, shape.channels);
-        const A zi = gate[pair.i] * widen(*op.x.at(interleaved, n, i, pixel));
-        const A zj = gate[pair.j] * widen(*op.x.at(interleaved, n, j, pixel));
-        const int p = parity ? pair_position(k, pair) : cell;
-        A alpha = 1;
-        PairEntry<A> entry{1, 0, 0, 0};
-        if (norm.has_parameters()) {
-          alpha = *op.parameters.alpha;
-          entry.weight = op.parameters.weight[p];
-          entry.bias = op.parameters.bias[p];
-        }
-        const int64_t to = shape.channels + p;
-        narrow(product(norm, alpha, entry, zi, zj),
-               y + (interleaved ? pixel * out_channels + to : to * shape.pixels + pixel));
       }
     }
   }
 }
 
 template <class T>
-__device__ __forceinline__ PairEntry<typename AccumulateOf<T>::type> pair_entry(
-    const Forward<T>& op, bool has_parameters, int p) {
-  using A = typename AccumulateOf<T>::type;
-  const Pair pair = pair_direct(op.shape.selected, p);
-  PairEntry<A> entry{1, 0, static_cast<short>(pair.i), static_cast<short>(pair.j)};
-  if (has_parameters) {
-    entry.weight = op.parameters.weight[p];
-    entry.bias = op.parameters.bias[p];
+__device__ __forceinline__ void write_product(const Forward<T>& op, bool interleaved, AnyNorm norm,
+                                              int64_t n, Pair pair) {
+  const int p = pair_position(op.shape.selected, pair);
+  const Product<T> product(op, interleaved, norm, n, pair, p);
+  for (int64_t pixel = threadIdx.x; pixel < op.shape.pixels; pixel += blockDim.x) {
+    product.write(pixel);
   }
-  return entry;
+}
+
+// `direct` and `parity`, those of the paper's section 4.2: blockIdx is (block, image), and the
+// threads of a block share the pixels of a product. `direct` has a block for each product. `parity`
+// has one for each selected channel, which iterates over the others as Algorithm 2 does. Both deal
+// the channels of x, which are copied, to their blocks in turn. The paper's tensors are planar; in
+// interleaved ones neighbouring threads are a row apart.
+template <class T, bool parity>
+__global__ void forward_blocks(Forward<T> op, bool interleaved, AnyNorm norm) {
+  const Shape& shape = op.shape;
+  const int k = shape.selected;
+  const int id = static_cast<int>(blockIdx.x);
+  for (int64_t n = blockIdx.y; n < shape.batch; n += gridDim.y) {
+    if (id == 0) {
+      for (int s = threadIdx.x; s < k; s += blockDim.x) {
+        check_distinct(op.parameters.index + n * k, s);
+      }
+    }
+    for (int64_t channel = id; channel < shape.channels; channel += gridDim.x) {
+      for (int64_t pixel = threadIdx.x; pixel < shape.pixels; pixel += blockDim.x) {
+        *op.out(interleaved, n, channel, pixel) = *op.x.at(interleaved, n, channel, pixel);
+      }
+    }
+    if constexpr (parity) {
+      for (int other = 0; other < k; ++other) {
+        if (parity_takes(id, other)) {
+          const Pair pair{min(id, other), max(id, other)};
+          write_product(op, interleaved, norm, n, pair);
+        }
+      }
+    } else {
+      write_product(op, interleaved, norm, n, pair_direct(k, id));
+    }
+  }
 }
 
 // `tiled` for planar tensors. A block computes the channels [first, last) of a tile of pixels of y:
@@ -124,12 +188,9 @@ __global__ void forward_tiled_planar(Forward<T> op, NormOf norm, int tile, int c
   A* z = reinterpret_cast<A*>(shared);
   auto* entries = reinterpret_cast<PairEntry<A>*>(z + k * tile);
   for (int p = first_pair + threadIdx.x; p < last - channels; p += blockDim.x) {
-    entries[p - first_pair] = pair_entry(op, norm.has_parameters(), p);
+    entries[p - first_pair] = pair_entry(op, norm.has_parameters(), pair_direct(k, p), p);
   }
-  A alpha = 1;
-  if (norm.has_parameters()) {
-    alpha = *op.parameters.alpha;
-  }
+  const A alpha = op.parameters.alpha_or_one();
 
   for (int64_t n = blockIdx.z; n < shape.batch; n += gridDim.z) {
     const int64_t* index = op.parameters.index + n * k;
@@ -209,13 +270,11 @@ __global__ void forward_tiled_interleaved(Forward<T> op, NormOf norm, int tile) 
 #pragma unroll
   for (int e = 0; e < width; ++e) {
     const int p = first_channel + e - static_cast<int>(shape.channels);
-    entries[e] = p < 0 || p >= shape.pairs ? PairEntry<A>{1, 0, 0, 0}
-                                           : pair_entry(op, norm.has_parameters(), p);
+    entries[e] = p < 0 || p >= shape.pairs
+                     ? PairEntry<A>{1, 0, 0, 0}
+                     : pair_entry(op, norm.has_parameters(), pair_direct(k, p), p);
   }
-  A alpha = 1;
-  if (norm.has_parameters()) {
-    alpha = *op.parameters.alpha;
-  }
+  const A alpha = op.parameters.alpha_or_one();
 
   for (int64_t n = blockIdx.z; n < shape.batch; n += gridDim.z) {
     const int64_t* index = op.parameters.index + n * k;

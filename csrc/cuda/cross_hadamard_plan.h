@@ -34,6 +34,11 @@ struct ForwardSize : Shape {
   int multiprocessors;
 };
 
+// Blocks of an image in the paper's two strategies.
+inline unsigned blocks_per_image(const Shape& shape, Strategy strategy) {
+  return static_cast<unsigned>(strategy == Strategy::kParity ? shape.selected : shape.pairs);
+}
+
 inline ForwardPlan plan_planar(const ForwardSize& size) {
   ForwardPlan plan{};
   const int full_width = 16 / size.element_bytes;

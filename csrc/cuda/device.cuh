@@ -3,6 +3,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <math.h>
 
 #include "../core/common.h"
 
@@ -39,51 +40,30 @@ __device__ __forceinline__ void narrow(float v, __nv_bfloat16* to) {
 }
 
 template <class A>
-struct ScalarMath;
-
-template <>
-struct ScalarMath<float> {
-  using V = float;
-  static __device__ __forceinline__ float half() {
-    return 0.5f;
+struct ScalarMath {
+  using V = A;
+  static __device__ __forceinline__ A half() {
+    return A(0.5);
   }
-  static __device__ __forceinline__ float absolute(float v) {
-    return fabsf(v);
-  }
-  // The hardware's approximation and one Newton step, as accurate as a division and a third of it.
-  static __device__ __forceinline__ float reciprocal(float v) {
-#if defined(__CUDA_ARCH__)
-    float r;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(v));
-    return fmaf(r, fmaf(-v, r, 1.0f), r);
-#else
-    return 1 / v;
-#endif
-  }
-  static __device__ __forceinline__ float reciprocal_root(float v) {
-    return 1 / sqrtf(v);
-  }
-  static __device__ __forceinline__ float exponential(float v) {
-    return expf(v);
-  }
-};
-
-template <>
-struct ScalarMath<double> {
-  using V = double;
-  static __device__ __forceinline__ double half() {
-    return 0.5;
-  }
-  static __device__ __forceinline__ double absolute(double v) {
+  static __device__ __forceinline__ A absolute(A v) {
     return fabs(v);
   }
-  static __device__ __forceinline__ double reciprocal(double v) {
+  static __device__ __forceinline__ A reciprocal(A v) {
+#if defined(__CUDA_ARCH__)
+    // The hardware's approximation and one Newton step, as accurate as a division and a third of
+    // it.
+    if constexpr (sizeof(A) == sizeof(float)) {
+      float r;
+      asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(v));
+      return fmaf(r, fmaf(-v, r, 1.0f), r);
+    }
+#endif
     return 1 / v;
   }
-  static __device__ __forceinline__ double reciprocal_root(double v) {
+  static __device__ __forceinline__ A reciprocal_root(A v) {
     return 1 / sqrt(v);
   }
-  static __device__ __forceinline__ double exponential(double v) {
+  static __device__ __forceinline__ A exponential(A v) {
     return exp(v);
   }
 };

@@ -3,7 +3,7 @@
 //
 //   struct Device {
 //     struct Guard { explicit Guard(const Tensor& x); };  // held while tensors are made
-//     static void forward(const ForwardCall& call, const Tensor& x, const std::string& strategy);
+//     static void forward(const ForwardCall& call, const Tensor& x, Strategy strategy);
 //     static void backward(const BackwardCall& call, const Tensor& x);
 //   };
 #pragma once
@@ -68,12 +68,12 @@ Tensor forward(const Tensor& x, const Tensor& index, const Tensor& gate,
   const Norm norm = check_arguments(x, index, gate, alpha, weight, norm_name);
   const Shape shape = shape_of(x, index);
   check_parameter("bias", bias, shape.pairs, norm, x);
-  check_strategy(strategy);
+  const Strategy parsed = parse_strategy(strategy);
   [[maybe_unused]] const typename Device::Guard guard(x);
   const Arguments arguments(x, index, gate, alpha, weight, bias);
   Tensor y = empty_like(x, {shape.batch, shape.channels + shape.pairs, x.size(2), x.size(3)},
                         arguments.format);
-  Device::forward({arguments.call(norm), y.mutable_data_ptr()}, x, strategy);
+  Device::forward({arguments.call(norm), y.mutable_data_ptr()}, x, parsed);
   return y;
 }
 

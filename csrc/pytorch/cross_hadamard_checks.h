@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "../core/cross_hadamard.h"
+#include "../core/cross_hadamard_call.h"
 #include "tensors.h"
 
 namespace mmhadaptive {
@@ -23,10 +23,16 @@ inline Norm parse_norm(const std::string& norm) {
   return Norm::kNone;
 }
 
-inline void check_strategy(const std::string& strategy) {
-  STD_TORCH_CHECK(
-      strategy == "auto" || strategy == "direct" || strategy == "parity" || strategy == "tiled",
-      "strategy must be 'auto', 'direct', 'parity' or 'tiled', got '", strategy, "'");
+inline Strategy parse_strategy(const std::string& name) {
+  std::string names;
+  for (const NamedStrategy& known : kStrategies) {
+    if (name == known.name) {
+      return known.strategy;
+    }
+    names += (names.empty() ? "'" : ", '") + std::string(known.name) + "'";
+  }
+  STD_TORCH_CHECK(false, "strategy must be one of ", names, ", got '", name, "'");
+  return Strategy::kTiled;
 }
 
 inline void check_vector(const char* name, const Tensor& t, int64_t size, const Tensor& x) {

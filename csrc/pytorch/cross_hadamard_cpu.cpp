@@ -16,7 +16,7 @@ struct Cpu {
     torch::stable::parallel_for(0, size, grain, body);
   }
 
-  static void forward(const ForwardCall& call, const Tensor&, const std::string&) {
+  static void forward(const ForwardCall& call, const Tensor&, Strategy) {
     cpu::forward(call, torch::stable::get_num_threads(), parallel_for);
   }
 

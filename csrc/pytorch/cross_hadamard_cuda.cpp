@@ -34,16 +34,8 @@ struct Cuda {
     return count;
   }
 
-  // A rule by shape would have to be measured. `tiled` is what was designed to be fastest.
-  static cuda::Strategy strategy_of(const std::string& name) {
-    if (name == "direct") {
-      return cuda::Strategy::kDirect;
-    }
-    return name == "parity" ? cuda::Strategy::kParity : cuda::Strategy::kTiled;
-  }
-
-  static void forward(const ForwardCall& call, const Tensor& x, const std::string& strategy) {
-    check(cuda::forward(call, strategy_of(strategy), multiprocessors(x), stream(x)), "forward",
+  static void forward(const ForwardCall& call, const Tensor& x, Strategy strategy) {
+    check(cuda::forward(call, strategy, multiprocessors(x), stream(x)), "forward",
           call.shape.selected);
   }
 

@@ -18,7 +18,7 @@ from .ledger import ledger_table
 from .published import published_table
 from .replaced import bert_table, replaced_table, trained_table
 from .results import records_table, results_table
-from .speed import bandwidth_table, speed_table
+from .speed import bandwidth_table, benchmarks_table, speed_table
 
 BLOCK = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
@@ -46,6 +46,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "paper": ledger_table,
     "results": results_table,
     "records": records_table,
+    "benchmarks": lambda docs: benchmarks_table(docs / "benchmarks"),
     "speed": lambda docs: speed_table(docs / "benchmarks"),
     "bandwidth": lambda docs: bandwidth_table(docs / "benchmarks"),
 }

@@ -1,4 +1,4 @@
-"""The slowest cases in records of ``tools/analysis/benchmark_ops.py``."""
+"""What the records of ``tools/analysis/benchmark_ops.py`` are of, and their slowest cases."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ from pathlib import Path
 from mmengine.fileio import load
 
 from .tables import markdown_table
+
+
+def benchmarks_table(folder: Path) -> str:
+    """Device, type and cases of every record, in Markdown; a dash where there is no choice."""
+    lines = []
+    for path in sorted(folder.glob("*.json")):
+        record = load(path)
+        cases = [
+            ", ".join(dict.fromkeys(str(row[key]) for row in record["rows"] if key in row)) or "-"
+            for key in ("network", "input", "batch")
+        ]
+        link = f"[{path.stem}]({path.stem}.md)"
+        lines.append([link, record["device"], record["dtype"], *cases])
+    headers = ["result", "device", "type", "networks", "input, pixels", "batch"]
+    return markdown_table(headers, lines)
 
 
 def speed_table(folder: Path) -> str:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 NORMS = ("softsign", "sigmoid", "algebraic", "none")
-STRATEGIES = ("auto", "direct", "parity", "tiled")
+# csrc/core/cross_hadamard_call.h has the same.
+STRATEGIES = ("auto", "tiled", "elementwise", "direct", "parity")
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 # csrc/core/cross_hadamard.h has the same limits.
 MIN_SELECTED = 2

@@ -42,8 +42,8 @@ def cross_hadamard(
         weight: (k(k-1)/2,).
         bias: (k(k-1)/2,).
         norm: ``softsign``, ``sigmoid``, ``algebraic`` or ``none``.
-        strategy: How the CUDA kernel maps threads to products: ``direct``, ``parity`` or ``tiled``;
-            ``auto`` chooses by shape. It changes no value, and nothing at all on other devices.
+        strategy: How the forward on CUDA maps threads to products: ``tiled``, ``elementwise``, or
+            the paper's ``direct`` and ``parity``; ``auto`` is ``tiled``. Other devices ignore it.
 
     Returns:
         (N, C + k(k-1)/2, H, W), in the type and the memory format of x. The arithmetic, and the

@@ -6,6 +6,7 @@ Importing this package registers nothing; the hooks that draw in a run are those
 from .complexity_curves import draw_complexity
 from .confusion_matrix import draw_confusion_matrix
 from .contact_sheet import draw_contact_sheet
+from .operator_speed import draw_speedups, draw_strategies
 from .png import to_png
 from .training_curves import draw_training
 
@@ -13,6 +14,8 @@ __all__ = [
     "draw_complexity",
     "draw_confusion_matrix",
     "draw_contact_sheet",
+    "draw_speedups",
+    "draw_strategies",
     "draw_training",
     "to_png",
 ]

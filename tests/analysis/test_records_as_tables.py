@@ -5,7 +5,7 @@ import json
 from mmhadaptive.analysis.images_per_second import images_table
 from mmhadaptive.analysis.replaced import trained_table
 from mmhadaptive.analysis.results import results_table
-from mmhadaptive.analysis.speed import bandwidth_table, speed_table
+from mmhadaptive.analysis.speed import bandwidth_table, benchmarks_table, speed_table
 
 
 def last_row(table):
@@ -52,3 +52,13 @@ def test_the_slowest_cases(tmp_path):
     (tmp_path / "memory-a.json").write_text(json.dumps(dict(rows=rows)))
     expected = ["[memory-a](memory-a.md)", "20 to 25", "40 to 50", "24 to 30"]
     assert last_row(bandwidth_table(tmp_path)) == expected
+
+
+def test_what_a_benchmark_is_of(tmp_path):
+    rows = [dict(network=name, input=224, batch=batch) for name in "SL" for batch in (1, 8)]
+    record = dict(device="a CPU", dtype="float32", rows=rows)
+    (tmp_path / "layers-a.json").write_text(json.dumps(record))
+    expected = ["[layers-a](layers-a.md)", "a CPU", "float32", "S, L", "224", "1, 8"]
+    assert last_row(benchmarks_table(tmp_path)) == expected
+    (tmp_path / "model-a.json").write_text(json.dumps(dict(record, rows=[dict(products="auto")])))
+    assert last_row(benchmarks_table(tmp_path))[3:] == ["-", "-", "-"]

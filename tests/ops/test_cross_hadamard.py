@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from literal import NORMS, Inputs, assert_matches, literal, make_inputs, results
 
 from mmhadaptive.ops import cross_hadamard, cross_hadamard_reference
-from mmhadaptive.ops.arguments import memory_format_of
+from mmhadaptive.ops.arguments import STRATEGIES, memory_format_of
 from mmhadaptive.ops.library import DEVICES
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 COMPILED = "cpu" in DEVICES
 TARGETS = [("cpu", "auto")]
 if "cuda" in DEVICES and torch.cuda.is_available():
-    TARGETS += [("cuda", strategy) for strategy in ("auto", "direct", "parity", "tiled")]
+    TARGETS += [("cuda", strategy) for strategy in STRATEGIES]
 
 needs_library = pytest.mark.skipif(not COMPILED, reason="the operator is not compiled")
 on_targets = pytest.mark.parametrize(("device", "strategy"), TARGETS)

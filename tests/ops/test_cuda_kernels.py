@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from literal import assert_matches, literal, make_inputs, results
 
+from mmhadaptive.ops.arguments import STRATEGIES
+
 HERE = Path(__file__).parent
-STRATEGIES = ("direct", "parity", "tiled")
 # As in the enumeration of csrc/core/cross_hadamard.h.
 NORMS = ("none", "softsign", "sigmoid", "algebraic")
 DTYPES = (torch.float32, torch.bfloat16)
@@ -34,12 +35,13 @@ class Arguments(ctypes.Structure):
             (name, ctypes.c_int64)
             for name in (
                 *("batch", "channels", "pixels", "selected"),
-                *("interleaved", "strategy", "norm", "multiprocessors"),
+                *("interleaved", "norm", "multiprocessors"),
                 *("x_batch_stride", "x_row_stride", "dy_batch_stride", "dy_row_stride"),
-                "tiles_per_block",
+                *("tiles_per_block", "most_blocks"),
             )
         ]
         + [(name, ctypes.c_void_p) for name in ("index", "gate", "alpha", "weight", "bias")]
+        + [("strategy", ctypes.c_char_p)]
     )  # fmt: skip
 
 
@@ -72,7 +74,15 @@ def check_guards(memory):
     assert memory[-GUARD:].eq(7).all()
 
 
-def emulate(kernels, inputs, dy, strategy="tiled", multiprocessors=2, tiles_per_block=3):
+def emulate(
+    kernels,
+    inputs,
+    dy,
+    strategy="tiled",
+    multiprocessors=2,
+    tiles_per_block=3,
+    most_blocks=2**31,
+):
     """The output and all gradients, by name."""
     x = inputs.x.detach()
     interleaved = not x.is_contiguous() and x.stride(1) == 1
@@ -84,9 +94,11 @@ def emulate(kernels, inputs, dy, strategy="tiled", multiprocessors=2, tiles_per_
     small = [None if t is None else t.detach().contiguous() for t in small]
     arguments = Arguments(
         *(batch, channels, height * width, selected),
-        *(interleaved, STRATEGIES.index(strategy), NORMS.index(inputs.norm), multiprocessors),
-        *(x.stride(0), x.stride(row), dy.stride(0), dy.stride(row), tiles_per_block),
+        *(interleaved, NORMS.index(inputs.norm), multiprocessors),
+        *(x.stride(0), x.stride(row), dy.stride(0), dy.stride(row)),
+        *(tiles_per_block, most_blocks),
         *(None if t is None else t.data_ptr() for t in small),
+        strategy.encode(),
     )
     name = {torch.float32: "float", torch.bfloat16: "bfloat16"}[x.dtype]
     y_memory, y = guarded(
@@ -131,6 +143,30 @@ def check(kernels, inputs, **kwargs):
 def test_matches_literal_form(kernels, strategy, norm, dtype, channels_last):
     inputs = make_inputs(norm=norm, dtype=dtype, channels_last=channels_last)
     check(kernels, inputs, strategy=strategy)
+
+
+# By strategy and number of blocks, the pairs whose products are there: a block a product, and the
+# blocks of Algorithm 2.
+@pytest.mark.parametrize(
+    ("strategy", "blocks", "pairs"),
+    [
+        ("direct", 1, {(0, 1)}),
+        ("direct", 4, {(0, 1), (0, 2), (0, 3), (0, 4)}),
+        ("parity", 1, {(0, 1), (0, 3)}),
+        ("parity", 3, {(0, 1), (0, 3), (1, 2), (1, 4), (0, 2), (2, 3)}),
+    ],
+)
+def test_what_the_first_blocks_compute(kernels, strategy, blocks, pairs):
+    inputs = make_inputs(1, 5, 3, 3, 5)
+    dy = torch.zeros(1, 15, 3, 3)
+    y = emulate(kernels, inputs, dy, strategy=strategy, most_blocks=blocks)["y"]
+    written = y[0].isfinite().flatten(1)
+    assert written[:5].all()
+    every = itertools.combinations(range(5), 2)
+    assert {
+        pair for pair, product in zip(every, written[5:], strict=True) if product.all()
+    } == pairs
+    assert written[5:].any(1).sum() == len(pairs)
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,6 +9,8 @@ from mmhadaptive.visualization import (
     draw_complexity,
     draw_confusion_matrix,
     draw_contact_sheet,
+    draw_speedups,
+    draw_strategies,
     draw_training,
     to_png,
 )
@@ -34,6 +36,29 @@ def test_complexity_curves():
     assert lines_of(parameters) == [[(2, 2 * i), (4, 4 * i)] for i in (1, 2, 3)]
     assert lines_of(macs) == [[(2, 20 * i), (4, 40 * i)] for i in (1, 2, 3)]
     assert parameters.get_xlabel() == "expansion ratio"
+
+
+def test_speedups():
+    row = dict(network="S", stride=16, extent=14, batch=8, channels_last=False)
+    times = dict(eager_forward=6.0, eager_both=9.0, auto_forward=2.0, auto_both=1.0)
+    axes = draw_speedups([row | times, row | times | dict(auto_both=4.5)], "title").axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [3.0, 3.0, 9.0, 2.0]
+    assert axes.get_title() == "title"
+
+
+def test_fig_7_is_red_where_direct_is_slower_than_parity():
+    times = dict(elementwise=1.0, direct=3.0, parity=1.0, tiled=1.0)
+    rows = [
+        dict(grid=grid, batch=batch, selected=8, extent=extent, **times)
+        for grid, batch, extent in (("batch", 1, 4), ("batch", 2, 4), ("channels", 1, 4))
+    ]
+    rows[1] |= dict(direct=1.0, parity=3.0)
+    image = draw_strategies(rows, "title").axes[0].images[0]
+    (slower,), (faster,) = image.get_array()
+    assert (slower, faster) == pytest.approx((0.5, -0.5))
+    (red, _, blue, _), (other_red, _, other_blue, _) = image.to_rgba([slower, faster])
+    assert red > blue
+    assert other_red < other_blue
 
 
 @pytest.mark.parametrize("count", [3, 250])

@@ -2,6 +2,8 @@
 // the real operator.
 #include "emulation.h"
 
+#include <algorithm>
+
 #include "../../../csrc/cuda/cross_hadamard_backward_kernels.cuh"
 #include "../../../csrc/cuda/cross_hadamard_forward_kernels.cuh"
 #include "../../../csrc/cuda/cross_hadamard_plan.h"
@@ -15,12 +17,22 @@ constexpr int kWarps = 4;
 
 struct Arguments {
   int64_t batch, channels, pixels, selected;
-  int64_t interleaved, strategy, norm, multiprocessors;
+  int64_t interleaved, norm, multiprocessors;
   int64_t x_batch_stride, x_row_stride, dy_batch_stride, dy_row_stride;
-  int64_t tiles_per_block;
+  int64_t tiles_per_block, most_blocks;
   const int64_t *index;
   const float *gate, *alpha, *weight, *bias;
+  const char *strategy;
 };
+
+Strategy strategy_of(const Arguments &a) {
+  for (const NamedStrategy &known : kStrategies) {
+    if (std::strcmp(known.name, a.strategy) == 0) {
+      return known.strategy;
+    }
+  }
+  std::abort();
+}
 
 Shape shape_of(const Arguments &a) {
   const int k = static_cast<int>(a.selected);
@@ -55,13 +67,19 @@ void forward(const Arguments &a, NormOf norm, const T *x, T *y) {
   const ForwardSize size{op.shape, sizeof(T), sizeof(float),
                          sizeof(PairEntry<float>),
                          static_cast<int>(a.multiprocessors)};
-  if (a.strategy != 2) {
-    auto *kernel = a.strategy == 1 ? forward_elementwise<T, true>
-                                   : forward_elementwise<T, false>;
-    // Fewer threads than elements in every direction, so that all loops go
-    // round.
-    emulation::launch(kernel, {2, 3, 2}, {32, 2, 1}, 0, op, a.interleaved != 0,
-                      any_norm(a));
+  const Strategy strategy = strategy_of(a);
+  // Fewer threads than elements in every direction where their number is free,
+  // so that all loops go round.
+  if (strategy == Strategy::kElementwise) {
+    emulation::launch(forward_elementwise<T>, {2, 3, 2}, {32, 2, 1}, 0, op,
+                      a.interleaved != 0, any_norm(a));
+  } else if (strategy != Strategy::kTiled) {
+    auto *kernel = strategy == Strategy::kParity ? forward_blocks<T, true>
+                                                 : forward_blocks<T, false>;
+    const unsigned blocks = std::min(blocks_per_image(op.shape, strategy),
+                                     static_cast<unsigned>(a.most_blocks));
+    emulation::launch(kernel, {blocks, 2, 1}, {32, 1, 1}, 0, op,
+                      a.interleaved != 0, any_norm(a));
   } else if (a.interleaved) {
     tiled_interleaved<T, kFull>(op, norm, plan_interleaved(size));
   } else {

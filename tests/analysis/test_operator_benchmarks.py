@@ -1,0 +1,100 @@
+"""The suites measure what their tables and the committed records show."""
+
+import json
+from itertools import islice
+
+import pytest
+import torch
+
+from mmhadaptive.analysis import operator_benchmarks as suites
+from mmhadaptive.analysis import operator_tables as tables
+from mmhadaptive.ops.arguments import STRATEGIES
+
+from ..paths import DOCS
+
+RECORDS = sorted((DOCS / "benchmarks").glob("*.json"))
+TABLES = {
+    "layers": tables.layers_table,
+    "memory": tables.memory_table,
+    "model": tables.model_table,
+}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Measurements that take a second each and call the function once."""
+    calls = []
+
+    class Counting:
+        def __init__(self, device, seconds):
+            pass
+
+        def __call__(self, function):
+            calls.append(function())
+            return 1.0
+
+    monkeypatch.setattr(suites, "Timer", Counting)
+    return calls
+
+
+def first_record(suite):
+    path = next(path for path in RECORDS if path.name.startswith(suite))
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_pages_are_those_of_the_records(path):
+    record = json.loads(path.read_text())
+    table = TABLES[path.stem.partition("-")[0]](record["rows"])
+    assert path.with_suffix(".md").read_text() == tables.page(path.stem, record, table)
+
+
+def test_layers(counted):
+    options = suites.Options(batches=[2], sizes=[64], networks=["S"], channels_last=[True])
+    rows = list(suites.layers(options))
+    assert [(row["stride"], row["extent"]) for row in rows] == [(16, 4), (32, 2)]
+    for row in rows:
+        assert row.keys() == first_record("layers-cpu-bfloat16")["rows"][0].keys()
+    # x (2, 96, 4, 4) and y with 16 * 15 / 2 products.
+    assert rows[0]["bytes"] == 4 * 2 * (2 * 96 + 120) * 16
+    # Forward and gradients of x, gate, alpha, weight and bias, for the operator and for eager.
+    assert [len(calls) for calls in counted[1::2]] == [5] * 4
+    assert all(y.is_contiguous(memory_format=torch.channels_last) for y in counted[::2])
+
+
+def test_memory(counted, monkeypatch):
+    monkeypatch.setattr(suites, "TURNS", {"cpu": (2, 1)})
+    monkeypatch.setattr(suites, "LARGE", ((8, 2, 4),))
+    (row,) = suites.memory(suites.Options(channels_last=[False]))
+    assert row.keys() == first_record("memory")["rows"][0].keys()
+    # x has 8 channels, of which 4 are selected, and y 14, of four pixels of four bytes.
+    assert row["copy"] == 16 * 2 * 14
+    assert row["auto_forward"] == 16 * (8 + 14)
+    assert row["backward"] == 16 * (4 + 14 + 8)
+
+
+def test_sweep_compares_every_strategy(counted, monkeypatch):
+    # Nothing of it needs a GPU but the times.
+    monkeypatch.setattr(suites.Options, "strategies", STRATEGIES[1:])
+    rows = list(islice(suites.sweep(suites.Options()), 2))
+    assert [(row["batch"], row["selected"], row["extent"]) for row in rows] == [
+        (1, 32, 4),
+        (1, 32, 7),
+    ]
+    assert rows[0].keys() == {"grid", "batch", "selected", "extent", *STRATEGIES[1:]}
+    assert counted[0].shape == (1, 192 + 496, 4, 4)
+
+
+def test_model_puts_the_operator_back(monkeypatch):
+    from mmhadaptive.layers import adaptive_cross_hadamard as layer
+
+    original = layer.cross_hadamard
+    used = []
+    monkeypatch.setattr(
+        suites, "Timer", lambda *_: lambda function: used.append(layer.cross_hadamard) or 2.0
+    )
+    rows = list(suites.model(suites.Options()))
+    assert rows == [dict(products="native", eager=2.0), dict(products="auto", eager=2.0)]
+    assert used[0] is suites.cross_hadamard_reference
+    assert used[1].func is original
+    assert layer.cross_hadamard is original
