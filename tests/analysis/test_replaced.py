@@ -7,12 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmhadaptive.analysis.replaced import (
-    bert_complexity,
-    bert_table,
-    replaced_complexity,
-    replaced_table,
-)
+from mmhadaptive.analysis.replaced import replaced_complexity, replaced_table
 
 from ..paths import CONFIGS, RESULTS
 from .count_by_hooks import count_by_hooks
@@ -39,9 +34,3 @@ def test_a_replaced_network():
         "| mobilenetv3_small | `layer10 to layer11` | 32 | 1.620 → 1.551 | 55.589 → 51.331 "
         "| 1.62 M, 56 M (+0.0 %, -0.7 %) |"
     )
-
-
-def test_a_bert():
-    entry = bert_complexity(6, "narrow", 128)
-    assert entry in json.loads((RESULTS / "replacement.json").read_text())["bert"]
-    assert bert_table([entry]).splitlines()[-1] == "| 6 | narrow | 2043 | 57.5 | 4.38 |"
