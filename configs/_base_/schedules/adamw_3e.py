@@ -1,6 +1,6 @@
 # The paper's recipe for BERT: 2e-5 at batch 32, weight decay 0.01, 3 epochs, of whose steps 10 %
-# are linear warm-up. AdamW, the linear fall to zero, and that biases and normalisations do not decay
-# are ours, as is usual for BERT: the paper states none of them.
+# are linear warm-up. AdamW, the linear fall to zero, and that biases and normalisations do not
+# decay are ours, as is usual for BERT: the paper states none of them.
 max_epochs = 3
 warmup_epochs = 0.3
 train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs, val_interval=1)
