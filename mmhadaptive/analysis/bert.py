@@ -1,33 +1,45 @@
-"""BERT classifiers with the feed-forwards of Table 13: widths, parameters and MACs."""
+"""BERT classifiers with the feed-forwards of Table 13: channels, parameters and MACs."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from mmengine.analysis import parameter_count
+from mmengine.config import Config
 
+from mmhadaptive.io.published import published_figures
 from mmhadaptive.models.bert import build_bert
 
 from .complexity import count_macs
 from .tables import markdown_table
 
 
-def bert_complexity(num_layers: int, feed_forward: str, length: int) -> dict:
-    """Count a BERT classifier for one sentence; see :func:`~mmhadaptive.models.bert.build_bert`.
+def bert_complexity(path: Path, length: int) -> dict:
+    """Count a BERT classifier for one sentence.
 
     Args:
-        num_layers: Number of encoder layers.
-        feed_forward: One of ``mmhadaptive.models.bert.FEED_FORWARDS``.
-        length: Tokens of the sentence.
+        path: A config of ``configs/glue``.
+        length: Word pieces of the sentence.
+
+    Returns:
+        The ``channels`` of a token and in the middle of the feed-forward, those that the paper
+        printed, ``parameters`` and ``macs``, and what they are counts of.
     """
-    model = build_bert(feed_forward, num_layers, return_dict=False).eval()
-    ids = torch.zeros(1, length, dtype=torch.long)
+    network = Config.fromfile(path).model
+    del network["type"]
+    model = build_bert(**network, return_dict=False).eval()
+    projection = model.bert.encoder.layer[0].output.dense
+    ids = torch.ones(1, length, dtype=torch.long)
+    (paper,) = (figure for figure in published_figures() if figure.name == path.stem)
     return dict(
-        layers=num_layers,
-        feed_forward=feed_forward,
-        width=model.bert.encoder.layer[0].output.dense.in_features,
+        config=path.stem,
+        num_classes=network.num_labels,
+        length=length,
+        channels=[projection.out_features, projection.in_features],
+        paper_channels=list(paper.channels.values()),
         parameters=parameter_count(model)[""],
         macs=count_macs(model, (ids,))[""],
-        length=length,
     )
 
 
@@ -35,10 +47,11 @@ def bert_table(entries: list[dict]) -> str:
     """The entries of :func:`bert_complexity` in Markdown."""
     rows = [
         [
-            *(entry["layers"], f"`{entry['feed_forward']}`", entry["width"]),
+            f"`{entry['config']}`",
+            *(" → ".join(map(str, entry[key])) for key in ("channels", "paper_channels")),
             *(f"{entry['parameters'] / 1e6:.2f}", f"{entry['macs'] / 1e9:.2f}"),
         ]
         for entry in entries
     ]
-    headers = ["layers", "feed-forward", "width", "parameters, M", "MACs, G"]
+    headers = ["config", "channels", "in Table 13", "parameters, M", "MACs, G"]
     return markdown_table(headers, rows)
