@@ -81,7 +81,7 @@ def build_bert(
         targets = [f"bert.encoder.layer.{i}.intermediate" for i in range(num_layers)]
         expansion = dict(type="ACHTokenExpansion", num_selected=num_selected)
         replace = [dict(target=targets, block=expansion)]
-        replace_blocks(model, replace, (torch.zeros(1, 8, dtype=torch.long),))
+        replace_blocks(model, replace, (torch.ones(1, 8, dtype=torch.long),))
         for layer in model.bert.encoder.layer:
             layer.intermediate.pointwise.apply(model._init_weights)
     return model

@@ -1,4 +1,4 @@
-"""Count parameters and MACs of the BERT classifiers of Table 13, as configs/glue has them for SST-2.
+"""Count parameters and MACs of the BERT classifiers of Table 13, by the configs for SST-2.
 
 Writes a record and prints its table in Markdown.
 """
