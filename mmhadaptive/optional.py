@@ -9,6 +9,8 @@ MMPRETRAIN = (
     "mmpretrain",
     "pip install onedl-mmpretrain, or mmpretrain beside the original mmengine",
 )
+# mmpretrain 1.3.6 does not import beside transformers 5.
+TRANSFORMERS = ("transformers", "pip install 'transformers<5'")
 
 
 @contextmanager

@@ -181,7 +181,7 @@ def test_a_network_of_a_library_takes_the_recipe_by_name(tmp_path):
 
 def test_every_config_of_ours_has_its_name_in_the_model_index():
     listed = {m["Name"]: m["Config"] for m in BaseInferencer._get_models_from_metafile(str(ROOT))}
-    folders = ("detection", "classification", "replacement")
+    folders = ("detection", "classification", "replacement", "glue")
     configs = [path for folder in folders for path in ROOT.glob(f"configs/{folder}/**/*.py")]
     assert listed == {path.stem: str(path.relative_to(ROOT)) for path in configs}
     assert set(BaseInferencer.list_models("mmhadaptive")) == set(listed)

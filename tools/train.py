@@ -1,20 +1,12 @@
 """Train a detector or a classifier from a config."""
 
 import os
-from pathlib import Path
 
 import torch
-from mmengine.dist import is_main_process
 
 from mmhadaptive.engine.coco_annotations import check_coco_annotations
 from mmhadaptive.engine.data_files import check_data_files
-from mmhadaptive.engine.launch import (
-    build_runner,
-    leave_process_group,
-    load_config,
-    run_arguments,
-)
-from mmhadaptive.io.record import write_record
+from mmhadaptive.engine.launch import load_config, run_arguments, train
 
 OPTIM_WRAPPERS = {"bfloat16": "BFloat16OptimWrapper", "float16": "AmpOptimWrapper"}
 
@@ -60,11 +52,7 @@ def main():
     # One process a node is enough, for a large file takes seconds and gigabytes.
     if os.environ["LOCAL_RANK"] == "0":
         check_coco_annotations(cfg, ("train", "val"))
-    runner = build_runner(cfg)
-    if is_main_process():
-        write_record(Path(runner.log_dir) / "run.json", config=args.config)
-    runner.train()
-    leave_process_group()
+    train(cfg)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from mmengine.fileio import load
 
+from .bert import bert_table
 from .expansions import SWEEPS, sweep_table
 from .images_per_second import images_table
 from .ledger import ledger_table
 from .published import published_table
-from .replaced import bert_table, replaced_table, trained_table
+from .replaced import replaced_table, trained_table
 from .results import records_table, results_table
 from .speed import bandwidth_table, benchmarks_table, speed_table
 
@@ -36,7 +37,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
         lambda record: sweep_table([row for name in SWEEPS for row in record[name]]),
     ),
     "replaced": _of("results/replacement.json", lambda record: replaced_table(record["networks"])),
-    "bert": _of("results/replacement.json", lambda record: bert_table(record["bert"])),
+    "bert": _of("results/bert.json", lambda record: bert_table(record["bert"])),
     "replaced-trained": _of(
         "results/replacement_cifar100.json", lambda record: trained_table(record["summary"])
     ),

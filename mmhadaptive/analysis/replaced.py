@@ -1,19 +1,17 @@
-"""Networks with replaced blocks and BERT classifiers: parameters, MACs, FLOPs, before and after."""
+"""Networks with replaced blocks: parameters, MACs and FLOPs, before and after."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from mmengine.analysis import parameter_count
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmhadaptive.io.published import published_figures
 from mmhadaptive.models import replace_blocks
-from mmhadaptive.models.bert import build_bert
 
-from .complexity import count_macs, count_operations, flops_of, macs_of
+from .complexity import count_operations, flops_of, macs_of
 from .published import difference_percent
 from .tables import markdown_table
 
@@ -70,26 +68,6 @@ def replaced_complexity(path: Path) -> dict:
     return entry
 
 
-def bert_complexity(num_layers: int, feed_forward: str, length: int) -> dict:
-    """Count a BERT classifier for one sentence; see :func:`~mmhadaptive.models.bert.build_bert`.
-
-    Args:
-        num_layers: Number of encoder layers.
-        feed_forward: One of ``mmhadaptive.models.bert.FEED_FORWARDS``.
-        length: Tokens of the sentence.
-    """
-    model = build_bert(feed_forward, num_layers, return_dict=False).eval()
-    ids = torch.zeros(1, length, dtype=torch.long)
-    return dict(
-        layers=num_layers,
-        feed_forward=feed_forward,
-        width=model.bert.encoder.layer[0].output.dense.in_features,
-        parameters=parameter_count(model)[""],
-        macs=count_macs(model, (ids,))[""],
-        length=length,
-    )
-
-
 def replaced_table(networks: list[dict]) -> str:
     """The entries of :func:`replaced_complexity` in Markdown."""
     rows = []
@@ -111,19 +89,6 @@ def replaced_table(networks: list[dict]) -> str:
         cells += [counts["flops"], paper.get("flops", "-")]
         rows.append([name, f"`{blocks}`", selected, *cells])
     headers = ["network", "blocks", "k", "parameters, M", "paper", "MACs, M", "FLOPs, M", "paper"]
-    return markdown_table(headers, rows)
-
-
-def bert_table(entries: list[dict]) -> str:
-    """The entries of :func:`bert_complexity` in Markdown."""
-    rows = [
-        [
-            *(entry["layers"], entry["feed_forward"], entry["width"]),
-            *(f"{entry['parameters'] / 1e6:.1f}", f"{entry['macs'] / 1e9:.2f}"),
-        ]
-        for entry in entries
-    ]
-    headers = ["BERT layers", "feed-forward", "width", "parameters, M", "MACs, G"]
     return markdown_table(headers, rows)
 
 

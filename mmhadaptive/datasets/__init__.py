@@ -3,15 +3,23 @@
 from mmhadaptive.optional import MMPRETRAIN, needs
 
 with needs(*MMPRETRAIN, user=__name__):
-    from .cifar100_files import CIFAR100Files, balanced_subset, read_cifar100
+    from .balanced_subset import balanced_subset
+    from .cifar100_files import CIFAR100Files, read_cifar100
+    from .glue import GLUEFiles, read_glue
     from .in_memory_dataset import InMemoryDataset, whole_batch
     from .resumable_sampler import ResumableSampler
+    from .word_pieces import WordPieces, learn_vocabulary, load_tokenizer
 
 __all__ = [
     "CIFAR100Files",
+    "GLUEFiles",
     "InMemoryDataset",
     "ResumableSampler",
+    "WordPieces",
     "balanced_subset",
+    "learn_vocabulary",
+    "load_tokenizer",
     "read_cifar100",
+    "read_glue",
     "whole_batch",
 ]

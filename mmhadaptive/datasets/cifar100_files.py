@@ -15,6 +15,8 @@ from mmpretrain.registry import DATASETS
 
 from mmhadaptive.io.restricted_pickle import load_restricted_pickle
 
+from .balanced_subset import balanced_subset
+
 NUM_CLASSES = 100
 
 
@@ -61,19 +63,6 @@ def read_cifar100(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     if problem:
         raise ValueError(f"{path}: {problem}")
     return np.ascontiguousarray(images), labels.astype(np.int64)
-
-
-def balanced_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Indices, ascending, of the same fraction of every class (at least one image each)."""
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction must be in (0, 1], got {fraction}")
-    generator = np.random.default_rng(seed)
-    chosen = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        count = max(1, round(fraction * len(members)))
-        chosen.append(generator.permutation(members)[:count])
-    return np.sort(np.concatenate(chosen))
 
 
 @DATASETS.register_module()

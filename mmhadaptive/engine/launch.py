@@ -8,9 +8,11 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.dist import barrier, is_distributed
+from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+from mmhadaptive.io.record import write_record
 
 from .hooks import MovedWorkDirHook, check_shapes
 
@@ -106,6 +108,15 @@ def build_runner(cfg: Config) -> Runner:
     check_shapes(runner.model, cfg.get("model"))
     runner.register_hook(MovedWorkDirHook())
     return runner
+
+
+def train(cfg: Config) -> None:
+    """Train by a config, and leave ``run.json`` beside the logs: what repeats the run."""
+    runner = build_runner(cfg)
+    if is_main_process():
+        write_record(Path(runner.log_dir) / "run.json", config=cfg.filename)
+    runner.train()
+    leave_process_group()
 
 
 def leave_process_group() -> None:

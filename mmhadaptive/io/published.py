@@ -32,6 +32,7 @@ class Published:
         classes: For which the counts hold.
         input_size: Side of the image for which they hold, in pixels.
         merged: Whether parallel branches of the training were merged.
+        channels: Their numbers, by the heading of the source.
         latency: In milliseconds, by device.
         dataset: Of the metrics.
         metrics: Accuracies, in per cent, by the metafile's name.
@@ -47,6 +48,7 @@ class Published:
     classes: int = 100
     input_size: int = 224
     merged: bool = True
+    channels: dict[str, int] = field(default_factory=dict)
     latency: dict[str, float] = field(default_factory=dict)
     dataset: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
@@ -77,8 +79,15 @@ def _figures(model: dict) -> list[Published]:
         return []
     config = dict(name=model["Name"], config=model["Config"])
     paper = dict(config, source=metadata["Source"], dataset=result["Dataset"])
-    latency = metadata.get("Latency (ms)", {})
-    found = [Published(**paper, **_counts(metadata), latency=latency, metrics=result["Metrics"])]
+    found = [
+        Published(
+            **paper,
+            **_counts(metadata),
+            channels=metadata.get("Channels", {}),
+            latency=metadata.get("Latency (ms)", {}),
+            metrics=result["Metrics"],
+        )
+    ]
     if original := metadata.get("Original"):
         metrics = {key: original[key] for key in result["Metrics"]}
         found.append(Published(**paper, **_counts(original), original=True, metrics=metrics))

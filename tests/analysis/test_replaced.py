@@ -9,12 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmhadaptive.analysis.replaced import (
-    bert_complexity,
-    bert_table,
-    replaced_complexity,
-    replaced_table,
-)
+from mmhadaptive.analysis.replaced import replaced_complexity, replaced_table
 from mmhadaptive.io.published import published_figures
 
 from ..paths import CONFIGS, RESULTS
@@ -80,9 +75,3 @@ def test_macs_by_hooks():
         "| 1.61 → 1.55 (+0.3 %, -0.3 %) | 55.583 → 51.325 | 123.101 → 114.147 "
         "| 123 → 114 (+0.1 %, +0.1 %) |"
     )
-
-
-def test_a_bert():
-    entry = bert_complexity(6, "narrow", 128)
-    assert entry in RECORD["bert"]
-    assert bert_table([entry]).splitlines()[-1] == "| 6 | narrow | 2043 | 57.5 | 4.37 |"

@@ -111,6 +111,25 @@ def test_table_6():
     assert len(metrics) == 6
 
 
+def test_table_13():
+    """Its rows in the paper's order, with the channels as they were printed."""
+    printed = {
+        "6_ffn_fixed": (764, 764, 64.7, 36.7),
+        "6_ach": (764, 2043, 76.2, 41.8),
+        "6_ffn": (764, 2048, 80.3, 46.7),
+        "12_ffn_fixed": (764, 764, 53.1, 34.3),
+        "12_ach": (764, 2043, 75.9, 41.2),
+        "12_ffn": (764, 2048, 80.6, 45.5),
+    }
+    for column, (task, dataset) in enumerate([("sst2", "SST-2"), ("mnli_10pct", "MNLI-10%")], 2):
+        rows = figures("Table 13", dataset=dataset)
+        assert list(rows) == [f"bert_{row}_{task}" for row in printed]
+        for row, values in zip(rows.values(), printed.values(), strict=True):
+            channels = {"In-Out-Channel": values[0], "Mid-Channel": values[1]}
+            assert (row.channels, row.parameters) == (channels, None)
+            assert row.metrics == {"Top 1 Accuracy": values[column]}
+
+
 def test_a_count_without_a_unit_is_named(tmp_path, monkeypatch):
     (tmp_path / "model-index.yml").write_text("Import: [metafile.yml]")
     model = dict(Name="net", Config="net.py", Results=[dict(Dataset="d", Metrics={})])

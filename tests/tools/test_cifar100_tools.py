@@ -232,12 +232,3 @@ def test_two_processes_in_pieces_equal_an_uninterrupted_run(trained, run_dist, t
     )
     for key, value in whole.items():
         assert torch.equal(value, pieces[key]), key
-
-
-def test_the_benchmark_of_the_pipelines(trained, run_tool, tmp_path):
-    out = tmp_path / "pipelines.json"
-    options = ("--data-root", trained[2], "--batch-size", 8, "--workers", 1)
-    run_tool("analysis/benchmark_data.py", *options, "--rounds", 1, "--seconds", 0.1, "--out", out)
-    rows = json.loads(out.read_text())["images_per_second"]
-    assert [row["size"] for row in rows] == [224, 32]
-    assert all(rate > 0 for row in rows for rate in row.values())

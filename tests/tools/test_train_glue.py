@@ -1,76 +1,79 @@
 """Training on files of GLUE's format, made for the purpose."""
 
-import json
-
 import pytest
-import torch
+
+from mmhadaptive.analysis.training import ended_alike, read_curves
+from mmhadaptive.io.checkpoint import load_checkpoint_file
+
+from ..paths import CONFIGS
 
 pytest.importorskip("transformers")
 
-TINY = ["--layers", 1, "--hidden-size", 32, "--heads", 2, "--num-selected", 12]
-TINY += ["--length", 24, "--lr", 0.002]
+TINY = ["model.num_layers=1", "model.hidden_size=32", "model.num_attention_heads=2"]
+TINY += ["optim_wrapper.optimizer.lr=0.005", "train_dataloader.batch_size=8"]
+TINY += [f"{split}_dataloader.dataset.pipeline.0.length=24" for split in ("train", "val", "test")]
 
 
 @pytest.fixture
-def data(tmp_path, run_here):
-    for task in ("sst2", "mnli"):
-        folder = tmp_path / task
-        run_here("data/make_glue_sample.py", task, "--out-dir", folder, "--train", 320, "--dev", 64)
-    return tmp_path
+def train(run_here, tmp_path):
+    """Train a tiny BERT; returns the work dir."""
+
+    def run(name, config, *options, settings=()):
+        task = "mnli" if "mnli" in config else "sst2"
+        if not (data := tmp_path / task).exists():
+            sizes = ("--train", 240, "--dev", 64)
+            run_here("data/make_glue_sample.py", task, "--out-dir", data, *sizes)
+        options = ("--data-root", data, "--work-dir", tmp_path / name, *options)
+        path = CONFIGS / "glue" / f"{config}.py"
+        run_here("paper/train_glue.py", path, *options, "--cfg-options", *TINY, *settings)
+        return tmp_path / name
+
+    return run
 
 
-def test_sst2_is_learned_and_repeats_exactly(data, run_here, tmp_path):
-    results = []
-    for name in ("a", "b"):
-        work = tmp_path / name
-        run_here(
-            "paper/train_glue.py", "sst2", data / "sst2", "--work-dir", work, *TINY, "--epochs", 5
-        )
-        results.append(json.loads((work / "result.json").read_text())["epochs"])
-        weights = torch.load(work / "model.pth", weights_only=True)
-        assert weights["bert.encoder.layer.0.output.dense.weight"].shape == (32, 32 + 66)
-    assert results[0] == results[1]
-    losses = [epoch["loss"] for epoch in results[0]]
-    assert losses[-1] < losses[0]
+def test_sst2_is_learned_and_a_run_in_pieces_ends_alike(train):
+    sizes = ["model.num_selected=12"]
+    whole = train("whole", "bert_6_ach_sst2", settings=sizes)
+    curves, (record,) = read_curves(whole)
+    assert record["config"].endswith("bert_6_ach_sst2.py")
+    assert len(curves) == 3
+    assert curves[3][0] < curves[1][0]
     # Chance is 50; the words of the templates tell the label.
-    assert results[0][-1]["accuracy"]["dev"] > 80
-    # 50 steps, each of at most 1 %.
-    assert results[0][-1]["tau"][0] != 4.0
+    assert curves[3][1] > 80
+    weights = load_checkpoint_file(whole / "epoch_3.pth")["state_dict"]
+    prefix = "network.bert.encoder.layer.0"
+    assert weights[f"{prefix}.output.dense.weight"].shape == (32, 32 + 66)
+    # 90 steps, each of at most 1 %.
+    assert weights[f"{prefix}.intermediate.ach.temperature.tau"] != 4.0
+    # In the middle of the second epoch.
+    stop = [f"default_hooks.timed_checkpoint.{key}" for key in ("stop_seconds=0", "interval=40")]
+    pieces = train("pieces", "bert_6_ach_sst2", settings=[*sizes, *stop])
+    assert load_checkpoint_file(pieces / "latest.pth")["meta"]["iter"] == 40
+    train("pieces", "bert_6_ach_sst2", settings=[*sizes, "resume=True"])
+    assert ended_alike(whole, pieces)
 
 
-def test_mnli_with_a_given_vocabulary(data, run_here, tmp_path):
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "is", "it", ".", "dull"]
-    vocabulary = tmp_path / "vocab.txt"
-    vocabulary.write_text("\n".join(words) + "\n")
-    work = tmp_path / "work"
-    command = [
-        "paper/train_glue.py",
-        "mnli",
-        data / "mnli",
-        "--work-dir",
-        work,
-        *TINY,
-        "--epochs",
-        1,
-    ]
-    run_here(*command, "--vocab", vocabulary, "--feed-forward", "fixed")
-    result = json.loads((work / "result.json").read_text())
-    assert result["vocabulary"] == len(words)
-    assert set(result["epochs"][0]["accuracy"]) == {"dev_matched", "dev_mismatched"}
-    assert result["epochs"][0]["loss"] > 0
+def test_mnli_with_a_given_tokenizer_and_another_fraction(train, tmp_path):
+    words = ["[UNK]", "[CLS]", "[SEP]", "[MASK]", "[PAD]", "the", "is", "it", ".", "dull"]
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "vocab.txt").write_text("\n".join(words) + "\n")
+    options = ("--tokenizer", given, "--fraction", 0.5)
+    work = train("work", "bert_12_ffn_fixed_mnli_10pct", *options)
+    assert not (work / "vocab.txt").exists()
+    weights = load_checkpoint_file(work / "epoch_3.pth")
+    embedding = weights["state_dict"]["network.bert.embeddings.word_embeddings.weight"]
+    assert embedding.shape == (len(words), 32)
+    # The padding's stays zero, wherever it stands in the vocabulary.
+    assert [not row.any() for row in embedding].index(True) == words.index("[PAD]")
+    # Half of 240, by 8.
+    assert weights["meta"]["iter"] == 3 * 15
+    (scalars,) = work.glob("*/vis_data/scalars.json")
+    assert '"accuracy/top1"' in scalars.read_text()
 
 
-def test_bad_files_are_named(run_here, tmp_path):
-    def run(text):
-        (tmp_path / "train.tsv").write_text(text)
-        run_here("paper/train_glue.py", "sst2", tmp_path, "--work-dir", tmp_path / "w")
-
-    with pytest.raises(ValueError, match=r"train.tsv has no column sentence; its columns .*'text'"):
-        run("text\tlabel\n")
-    with pytest.raises(ValueError, match=r"train.tsv, line 2: label '7' is none of"):
-        run("sentence\tlabel\na\t7\n")
-    with pytest.raises(ValueError, match=r"train.tsv, line 3: 1 columns, not 2"):
-        run("sentence\tlabel\na\t1\nb\n")
-    with pytest.raises(FileNotFoundError, match=r"no .*dev.tsv"):
-        run("sentence\tlabel\na\t1\n")
-    assert not (tmp_path / "w").exists()
+def test_missing_data_are_named_before_anything_is_written(run_here, tmp_path):
+    options = ("--data-root", tmp_path / "data", "--work-dir", tmp_path / "work")
+    with pytest.raises(FileNotFoundError, match=r"data/train\.tsv\n.*data/dev\.tsv"):
+        run_here("paper/train_glue.py", CONFIGS / "glue" / "bert_6_ach_sst2.py", *options)
+    assert not (tmp_path / "work").exists()

@@ -1,0 +1,2 @@
+_base_ = "../_base_/bert_sst2.py"
+model = dict(num_layers=12, feed_forward="ffn")
