@@ -45,8 +45,8 @@ def test_parameters_of_the_plain_feed_forwards(feed_forward, millions):
 
 
 def test_parameters_of_the_cross_hadamard_feed_forward():
-    # The first matrix is as wide as the tokens, and normalised; each of 1275 products has alpha,
-    # weight and bias, of which alpha is shared; the kernel of the scores has 5.
+    # The first matrix is as wide as the tokens, and normalised. The 1275 products add rows to the
+    # second one, a weight and a bias each, and one alpha; the kernel of the scores has 5.
     models = {name: build_bert(name, 1, vocab_size=40) for name in FEED_FORWARDS}
     for name, model in models.items():
         assert model.bert.encoder.layer[0].output.dense.in_features == WIDTHS[name]
