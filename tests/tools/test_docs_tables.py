@@ -30,7 +30,7 @@ def test_every_table_stands_somewhere():
 @pytest.mark.parametrize(
     ("changed", "old", "new"),
     [
-        ("plugin.md", "57.51 | 4.39", "57.52 | 4.39"),
+        ("plugin.md", "| 57.51 |", "| 57.52 |"),
         ("results/bert.json", "bert_6_ach_sst2", "bert_7_ach_sst2"),
     ],
 )

@@ -28,14 +28,14 @@ def test_training_curves():
 
 def test_complexity_curves():
     rows = [
-        dict(expansion=kind, ratio=ratio, parameters=ratio * i, macs=10 * ratio * i)
+        dict(expansion=kind, ratio=ratio, macs=ratio * i, flops=10 * ratio * i)
         for i, kind in enumerate(("pointwise", "ghost", "ach"), 1)
         for ratio in (2, 4)
     ]
-    parameters, macs = draw_complexity(rows, "ratio", "expansion ratio").axes
-    assert lines_of(parameters) == [[(2, 2 * i), (4, 4 * i)] for i in (1, 2, 3)]
-    assert lines_of(macs) == [[(2, 20 * i), (4, 40 * i)] for i in (1, 2, 3)]
-    assert parameters.get_xlabel() == "expansion ratio"
+    macs, flops = draw_complexity(rows, "ratio", "expansion ratio").axes
+    assert lines_of(macs) == [[(2, 2 * i), (4, 4 * i)] for i in (1, 2, 3)]
+    assert lines_of(flops) == [[(2, 20 * i), (4, 40 * i)] for i in (1, 2, 3)]
+    assert macs.get_xlabel() == "expansion ratio"
 
 
 def test_speedups():
