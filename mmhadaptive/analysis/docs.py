@@ -14,6 +14,7 @@ from mmengine.fileio import load
 
 from .bert import bert_table
 from .expansions import SWEEPS, sweep_table
+from .first_contact import first_contact_table
 from .images_per_second import images_table
 from .ledger import ledger_table
 from .published import published_table
@@ -44,6 +45,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "images-per-second": _of(
         "results/data_pipeline.json", lambda record: images_table(record["images_per_second"])
     ),
+    "first-contact": first_contact_table,
     "paper": ledger_table,
     "results": results_table,
     "records": records_table,
@@ -54,7 +56,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
 
 
 def stale_blocks(docs: Path) -> dict[Path, tuple[list[str], str]]:
-    """What the blocks of the docs lack of the records.
+    """What the blocks of the docs, and of the README beside them, lack of the records.
 
     Args:
         docs: A folder of Markdown files, at any depth, and of the records.
@@ -67,7 +69,7 @@ def stale_blocks(docs: Path) -> dict[Path, tuple[list[str], str]]:
         ValueError: A block has no end, or a name that is not in :data:`TABLES`.
     """
     found = {}
-    for path in sorted(docs.rglob("*.md")):
+    for path in sorted([*docs.rglob("*.md"), *docs.parent.glob("README.md")]):
         names, text = [], path.read_text()
 
         def fill(block: re.Match, path: Path = path, names: list[str] = names) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from mmhadaptive.analysis.docs import BLOCK, TABLES, stale_blocks
 
-from ..paths import DOCS
+from ..paths import DOCS, ROOT
 
 EXAMPLE = "<!-- table: replaced-trained -->\n<!-- end -->\n"
 
@@ -23,7 +23,7 @@ def test_the_docs_are_current(run_here):
 
 
 def test_every_table_stands_somewhere():
-    text = "".join(path.read_text() for path in DOCS.rglob("*.md"))
+    text = "".join(path.read_text() for path in [ROOT / "README.md", *DOCS.rglob("*.md")])
     assert {name for name, _ in BLOCK.findall(text)} == TABLES.keys()
 
 
@@ -67,3 +67,17 @@ def test_a_block_that_cannot_be_filled(tmp_path, text, message):
     with pytest.raises(ValueError, match=re.escape(f"{page}: ") + ".*" + re.escape(message)):
         stale_blocks(tmp_path)
     assert page.read_text() == text
+
+
+def test_the_readme_shows_the_logs(copied):
+    page = copied.parent / "README.md"
+    page.write_text((ROOT / "README.md").read_text())
+    assert stale_blocks(copied) == {}
+    log = copied / "results" / "demo.txt"
+    log.write_text(re.sub(r"Trained in \S+", "Trained in 123.4", log.read_text()))
+    ((changed, (names, text)),) = stale_blocks(copied).items()
+    assert (changed, names) == (page, ["first-contact"])
+    assert "| 123.4 minutes |" in text
+    log.write_text("")
+    with pytest.raises(ValueError, match=r"demo\.txt has no line like"):
+        stale_blocks(copied)
