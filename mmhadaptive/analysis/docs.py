@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine.fileio import load
 
 from .bert import bert_table
+from .channels import channels_table
 from .expansions import SWEEPS, sweep_table
 from .first_contact import first_contact_table
 from .images_per_second import images_table
@@ -45,6 +46,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "images-per-second": _of(
         "results/data_pipeline.json", lambda record: images_table(record["images_per_second"])
     ),
+    "channels": lambda docs: channels_table(),
     "first-contact": first_contact_table,
     "paper": ledger_table,
     "results": results_table,
