@@ -174,18 +174,17 @@ def other_python():
     return sys.executable
 
 
-@pytest.fixture
-def other_environment(tmp_path):
+@pytest.fixture(scope="module")
+def other_environment():
     """An environment of another Python with another torch, and nothing of OpenMMLab."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([other_python(), "-m", "venv", folder], check=True)
-        pip = [Path(folder, "bin", "python"), "-m", "pip", "install", "--no-cache-dir"]
+        pip = [Path(folder, "bin", "python"), "-m", "pip", "install"]
         packages = (f"torch=={OLDEST_TORCH}", "numpy", "pytest", "hypothesis")
-        done = subprocess.run(
-            [*pip, "--no-compile", *packages], cwd=folder, capture_output=True, text=True
-        )
+        options = ("--no-cache-dir", "--no-compile", "--disable-pip-version-check")
+        done = subprocess.run([*pip, *options, *packages], capture_output=True, text=True)
         if done.returncode:
-            pytest.skip(f"no torch {OLDEST_TORCH}: {done.stderr.strip().splitlines()[-1]}")
+            pytest.skip(f"no torch {OLDEST_TORCH} here: {done.stderr.strip().splitlines()[-1]}")
         yield Path(folder)
 
 
@@ -229,6 +228,27 @@ def test_the_wheel_runs_beside_another_torch_and_python(
     done = run("-m", "pytest", "-q", "-rs", "tests/ops", "-k", "not 2_to_the_31", *ignored)
     assert not done.returncode, done.stdout
     assert "the operator is not compiled" not in done.stdout
+
+
+@pytest.mark.downloads
+@pytest.mark.parametrize("compiler", ["c++", "nvcc"])
+def test_the_sources_have_what_the_headers_of_another_torch_declare(
+    setup_script, other_environment, compiler
+):
+    if compiler == "c++":
+        command = [os.environ.get("CXX", "g++"), *setup_script["CXX_FLAGS"], "-fsyntax-only"]
+    else:
+        command = ["nvcc", *setup_script["NVCC_FLAGS"], "-Xcompiler=-fsyntax-only"]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"needs {command[0]}")
+    (headers,) = other_environment.glob("lib/python3*/site-packages/torch")
+    libraries = setup_script["LIBRARIES"].values()
+    (sources,) = (library.sources for library in libraries if library.compiler == compiler)
+    for name, flags in sources:
+        if name.startswith("pytorch/"):
+            flags = [flag.format(torch=headers) for flag in flags]
+            source = ROOT / "csrc" / name
+            subprocess.run([*command, *flags, "-c", source, "-o", os.devnull], check=True)
 
 
 BY_NAME = """
