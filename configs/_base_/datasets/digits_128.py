@@ -8,7 +8,7 @@ input_size = 128
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="MinIoURandomCrop", min_ious=(0.3, 0.5), min_crop_size=0.5),
+    dict(type="BatchedMinIoURandomCrop", min_ious=(0.3, 0.5), min_crop_size=0.5),
     dict(type="Resize", scale=(input_size, input_size), keep_ratio=False),
     dict(type="PackDetInputs"),
 ]
