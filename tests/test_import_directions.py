@@ -31,6 +31,7 @@ ALLOWED = {
 FREE = {"io", "optional"}
 # What imports mmdet or mmpretrain; everything else works without them.
 WITH_TOOLKITS = {
+    "analysis/detection_step.py",  # when it measures
     "datasets",
     "engine/hooks/cls_visualization_hook.py",
     "evaluation",
