@@ -125,9 +125,13 @@ def step_table(rows: list[dict]) -> str:
     lines = [
         [
             PARTS[row["part"]],
-            *(f"{1000 * row[name]:.3g}" for name in ("mmdet", "ours")),
+            *(_digits(1000 * row[name]) for name in ("mmdet", "ours")),
             f"{row['mmdet'] / row['ours']:.1f}",
         ]
         for row in rows
     ]
     return markdown_table(["milliseconds", "mmdet", "here", "times as fast"], lines)
+
+
+def _digits(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -21,8 +21,10 @@ def test_objects_lie_on_the_picture():
 
 
 def test_the_table_has_the_ratio():
-    table = step_table([dict(part="crop", mmdet=0.012, ours=0.00048)])
-    assert table.splitlines()[-1] == "| crop of a picture | 12 | 0.48 | 25.0 |"
+    rows = [dict(part="crop", mmdet=0.012, ours=0.00048), dict(part="loss", mmdet=2.5, ours=0.2)]
+    lines = step_table(rows).splitlines()
+    assert lines[-2] == "| crop of a picture | 12 | 0.48 | 25.0 |"
+    assert lines[-1].endswith("| 2,500 | 200 | 12.5 |")
 
 
 def test_the_tool_writes_a_row_a_part(run_here, tmp_path, capsys):

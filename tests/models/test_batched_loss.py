@@ -102,7 +102,7 @@ def test_the_assignment_is_mmdets(options, shapes, monkeypatch):
             torch.cat(head.prior_generator.valid_flags(sizes, meta["pad_shape"], "cpu"))
             for meta in metas(counts, shapes)
         ]
-        monkeypatch.setattr(batched_assignment, "MAX_PAIRS", (1, 1000, 2**20)[seed % 3])
+        monkeypatch.setitem(batched_assignment.MAX_PAIRS, "cpu", (1, 1000, 2**20)[seed % 3])
         valid = None if shapes == PAD_SHAPES[:1] else torch.stack(flags)
         found = assign_batch(assigner, priors, [each.bboxes for each in truth], valid)
         before = 0
