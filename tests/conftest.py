@@ -4,12 +4,19 @@ import os
 import runpy
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 
 from .paths import CONFIGS, ROOT, SHARED
+
+
+@pytest.fixture(scope="session")
+def setup_script():
+    """The names that setup.py defines."""
+    with mock.patch("setuptools.setup"):
+        return runpy.run_path(str(ROOT / "setup.py"))
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +85,9 @@ def few_images(tmp_path_factory):
 @pytest.fixture
 def in_memory(few_images):
     """These images in the memory of the CPU."""
+    # Not above: the tests of the operator run without mmengine.
+    from mmengine.registry import DefaultScope
+
     from mmhadaptive.datasets import InMemoryDataset
 
     # Whatever scope a Runner of another test has left.
