@@ -153,6 +153,13 @@ def test_other_classification_losses():
         assert_as_mmdet(head, case(seed, (3, 0, 2)))
 
 
+def test_the_default_boxes_of_other_detectors():
+    generator = dict(type="AnchorGenerator", strides=[16, 32], scales=[1, 2], ratios=[0.5, 1, 2])
+    head = build_head(anchor_generator=generator)
+    for seed in range(3):
+        assert_as_mmdet(head, case(seed, (3, 0, 2)))
+
+
 def test_boxes_of_mmdets_type():
     head = build_head()
     *rest, truth, metas_ = case(0, (3, 0, 2))
