@@ -203,6 +203,21 @@ def test_backward_twice():
         assert torch.equal(a, c)
 
 
+def test_gradients_add_up_and_are_then_freed():
+    arguments = case(0, (3, 2))
+    total = sum(build_head().loss_by_feat(*arguments)["loss_cls"])
+    for _ in range(3):
+        total.backward(retain_graph=True)
+    for scores in arguments[0]:
+        scores.grad /= 3
+    summed = [scores.grad.clone() for scores in arguments[0]]
+    once = torch.autograd.grad(total, arguments[0])
+    for a, b in zip(summed, once, strict=True):
+        torch.testing.assert_close(a, b)
+    with pytest.raises(RuntimeError, match="second time"):
+        total.backward()
+
+
 def test_no_default_box_on_a_picture():
     head = build_head()
     *rest, _ = case(0, (1, 1))
