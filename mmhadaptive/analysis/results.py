@@ -16,6 +16,7 @@ METRICS = {
     "accuracy/top5": ("Top 5 Accuracy", 1),
     "coco/bbox_mAP": ("box AP", 100),
     "coco/bbox_mAP_50": ("box AP50", 100),
+    "coco/bbox_mIoU": ("mIoU", 100),
 }
 
 
