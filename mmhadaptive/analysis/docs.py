@@ -15,6 +15,7 @@ from mmengine.fileio import load
 from .bert import bert_table
 from .channels import channels_table
 from .detection_step import step_table
+from .detectors import detectors_table
 from .expansions import SWEEPS, sweep_table
 from .first_contact import first_contact_table
 from .images_per_second import images_table
@@ -34,6 +35,7 @@ def _of(record: str, table: Callable[[dict], str]) -> Callable[[Path], str]:
 
 #: By name, a function that makes the table from the folder of the docs.
 TABLES: dict[str, Callable[[Path], str]] = {
+    "table6": _of("results/detectors.json", lambda record: detectors_table(record["detectors"])),
     "table7": _of("results/complexity.json", lambda record: published_table(record["networks"])),
     "expansions": _of(
         "results/expansion_sweeps.json",
