@@ -8,6 +8,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
 
+from mmhadaptive.io.published import published_figures
+
 from .paths import ROOT
 
 CONFIGS = sorted((ROOT / "configs" / "detection").glob("ssd_*.py"))
@@ -71,6 +73,27 @@ def test_paper_recipe():
     with torch.no_grad():
         features = model.extract_feat(torch.zeros(1, 3, 320, 320))
     assert [feature.shape[-1] for feature in features] == [40, 20, 10, 5, 3]
+
+
+def recipe(figure):
+    """A config without what names its backbone's channels."""
+    cfg = Config.fromfile(ROOT / figure.config).to_dict()
+    model = cfg["model"]
+    del model["backbone"], model["bbox_head"]["in_channels"]
+    for key in ("in_channels", "out_channels"):
+        del model["neck"][key]
+    # Hadaptive-Net-L has the map at stride 64 itself.
+    levels = [model["neck"].pop(key) for key in ("level_strides", "level_paddings")]
+    backbone_maps = 4 if figure.name == "ssd_hadaptive_l_coco" else 3
+    assert levels == [(2,) * (5 - backbone_maps), (1,) * (5 - backbone_maps)]
+    return cfg
+
+
+def test_the_detectors_of_table_6_have_one_recipe():
+    figures = [figure for figure in published_figures() if figure.source == "Table 6"]
+    assert len(figures) == 6
+    first, *others = (recipe(figure) for figure in figures)
+    assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize("arch", "sml")

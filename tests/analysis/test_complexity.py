@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmhadaptive.analysis.complexity import complexity
+from mmhadaptive.analysis.detectors import detectors_table
 from mmhadaptive.analysis.expansions import SWEEPS, sweep, sweep_table
 from mmhadaptive.analysis.published import published_table
 from mmhadaptive.io.published import published_figures
@@ -137,6 +138,15 @@ def test_sizes_that_the_tool_refuses(run_here, tmp_path, capsys):
         with pytest.raises(SystemExit):
             run_here("analysis/get_flops.py", *arguments)
         assert message in capsys.readouterr().err
+
+
+def test_table_6(run_here, tmp_path, capsys):
+    record = count_with_tool(run_here, tmp_path, "--table6")
+    assert record["detectors"] == json.loads((RESULTS / "detectors.json").read_text())["detectors"]
+    assert detectors_table(record["detectors"]) in capsys.readouterr().out
+    (entry,) = (e for e in record["detectors"] if e["config"] == "ssd_hadaptive_s_coco")
+    model = build(CONFIGS / "detection" / "ssd_hadaptive_s_coco.py")
+    assert entry["parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_table_7(run_tool, tmp_path):

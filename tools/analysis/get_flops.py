@@ -28,6 +28,7 @@ from mmhadaptive.analysis.detectors import count_detectors, detectors_table
 from mmhadaptive.analysis.expansions import EXTENT, SWEEPS, sweep, sweep_table
 from mmhadaptive.analysis.input_size import input_size
 from mmhadaptive.analysis.published import compare_published, published_table
+from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import blame_config, run_script
 from mmhadaptive.io.whole import write_file
@@ -59,6 +60,7 @@ def main():
         "--images", type=Path, default=ROOT / "docs" / "images", help="folder of the drawings"
     )
     args = parser.parse_args()
+    quiet_imports()
     if args.size and (not args.config or len(args.size) > 2):
         parser.error("--size is one or two numbers for a config")
     if args.config:
