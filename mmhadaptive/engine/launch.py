@@ -72,7 +72,7 @@ def augment_test(cfg: Config) -> None:
     Raises:
         UserError: The config lacks one of the two.
     """
-    missing = [key for key in ("tta_model", "tta_pipeline") if key not in cfg]
+    missing = [key for key in ("tta_model", "tta_pipeline") if not cfg.get(key)]
     if missing:
         raise UserError(f"test-time augmentation needs {' and '.join(missing)} in the config")
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)

@@ -112,6 +112,28 @@ def test_detector_merges_the_views(digits_config, run_here, tmp_path):
     assert max(len(sample["pred_instances"]["scores"]) for sample in load(out)) > 5
 
 
+def test_the_configs_of_ssd_have_both(shared_data, run_here, tmp_path):
+    config = tmp_path / "detector.py"
+    base, folder = ROOT / "configs" / "detection" / "ssd_hadaptive_s_bccd.py", shared_data / "bccd"
+    config.write_text(
+        f"""
+_base_ = {str(base)!r}
+test_dataloader = dict(
+    batch_size=2, num_workers=0, dataset=dict(data_root="{folder}/", indices=2)
+)
+test_evaluator = dict(ann_file="{folder}/test.json")
+"""
+    )
+    checkpoint, out = save(build(config), tmp_path / "weights.pth"), tmp_path / "out.pkl"
+    found = []
+    for options in ((), ("--tta",)):
+        run_here("test.py", config, checkpoint, "--work-dir", tmp_path, "--out", out, *options)
+        found.append([sample["pred_instances"]["scores"] for sample in load(out)])
+    assert len(found[1]) == 2
+    # Each box has a twin of the mirror image, unless the two overlap.
+    assert not any(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
 def test_what_the_config_lacks_is_named(digits_config, run_here, tmp_path):
     with pytest.raises(UserError, match="needs tta_model and tta_pipeline in the config"):
         run_here("test.py", digits_config, "weights.pth", "--tta", "--work-dir", tmp_path)

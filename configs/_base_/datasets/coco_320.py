@@ -77,3 +77,9 @@ val_evaluator = dict(
     mean_iou=dict(score_thr=0.3, iou_thr=0.5),
 )
 test_evaluator = val_evaluator
+# The picture and its mirror image, for tools/test.py --tta.
+tta_model = dict(
+    type="DetTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.45), max_per_img=200)
+)
+views = [[dict(type="RandomFlip", prob=prob) for prob in (0.0, 1.0)], [dict(type="PackDetInputs")]]
+tta_pipeline = [*test_pipeline[:-1], dict(type="TestTimeAug", transforms=views)]

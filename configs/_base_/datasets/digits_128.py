@@ -41,3 +41,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + "annotations/val.json", classwise=True)
 test_evaluator = val_evaluator
+# The mirror image of a digit is no digit.
+tta_model = dict(_delete_=True)
+tta_pipeline = None
