@@ -75,7 +75,9 @@ def test_a_folder(inferencer, files, expected, tmp_path):
     folder.mkdir()
     for file in files:
         shutil.copy(file, folder)
-    result = inferencer(str(folder), batch_size=2, out_dir=str(out), no_save_pred=False)["predictions"]
+    result = inferencer(str(folder), batch_size=2, out_dir=str(out), no_save_pred=False)[
+        "predictions"
+    ]
     # In the order of the file system.
     assert_same(
         sorted(result, key=lambda each: each["scores"]),
