@@ -5,72 +5,60 @@
 namespace mmhadaptive::cpu {
 namespace {
 
-// Rows of x, of `width` columns, and those of dy that one row of the kernel leads them to;
-// distances between rows in values. The taps go backwards: the first of them is the one that the
-// first column of dy belongs to.
+// Rows of x and the rows of dy that a row of the kernel leads them to. All distances are in values.
+// The taps go backwards, from the one that the first column of dy belongs to.
 template <class A>
-struct BackwardRows {
+struct CorrelatedRows {
   const A* x;
-  A* dx;
+  int64_t x_row;
   const A* dy;
-  const A* weight;
+  int64_t dy_row;
   A* dweight;
-  int64_t x_distance;
-  int64_t dy_distance;
-  int64_t weight_distance;
+  int64_t tap;
   int64_t rows;
-  int64_t width;
+  int64_t width;  // of x, which is zero up to the next even number of columns
 };
 
-// Every dy that is loaded is multiplied by a weight for dx and by x for dweight. Two pixels of x
-// side by side share the loads of dy.
+// Adds the products of x and dy up for every tap. Two columns of x share the loads of dy; where
+// there are registers for it they have sums of their own, so that more additions are under way.
 template <class A, int taps>
-void propagate(const BackwardRows<A>& given) {
+void correlate(const CorrelatedRows<A>& given) {
   using Math = VectorMath<A>;
   using V = typename Math::V;
+  constexpr int kSums = kVectorBytes == 64 || taps < 5 ? 2 : 1;
   for (int lane = 0; lane < kChannelBlock; lane += Math::lanes) {
-    V weight[taps];
-    V dweight[taps] = {};
-    for (int t = 0; t < taps; ++t) {
-      weight[t] = Math::load(given.weight + t * given.weight_distance + lane);
-    }
+    V sums[kSums][taps] = {};
     for (int64_t row = 0; row < given.rows; ++row) {
-      const A* x = given.x + row * given.x_distance + lane;
-      A* dx = given.dx + row * given.x_distance + lane;
-      const A* dy = given.dy + row * given.dy_distance + lane;
+      const A* x = given.x + row * given.x_row + lane;
+      const A* dy = given.dy + row * given.dy_row + lane;
       for (int64_t column = 0; column < given.width; column += 2) {
         const V x0 = Math::load(x);
         const V x1 = Math::load(x + kChannelBlock);
-        V dx0 = Math::load(dx);
-        V dx1 = Math::load(dx + kChannelBlock);
         V g = Math::load(dy);
 #pragma GCC unroll 8
         for (int t = 0; t < taps; ++t) {
-          dx0 += weight[t] * g;
-          dweight[t] += x0 * g;
+          sums[0][t] += x0 * g;
           g = Math::load(dy + (t + 1) * kChannelBlock);
-          dx1 += weight[t] * g;
-          dweight[t] += x1 * g;
+          sums[kSums - 1][t] += x1 * g;
         }
-        Math::store(dx, dx0);
-        Math::store(dx + kChannelBlock, dx1);
         x += 2 * kChannelBlock;
-        dx += 2 * kChannelBlock;
         dy += 2 * kChannelBlock;
       }
     }
+#pragma GCC unroll 8
     for (int t = 0; t < taps; ++t) {
-      A* sum = given.dweight + t * given.weight_distance + lane;
-      Math::store(sum, Math::load(sum) + dweight[t]);
+      A* sum = given.dweight + t * given.tap + lane;
+      const V found = kSums == 2 ? sums[0][t] + sums[kSums - 1][t] : sums[0][t];
+      Math::store(sum, Math::load(sum) + found);
     }
   }
 }
 
 template <class A>
-void propagate(int taps, const BackwardRows<A>& rows) {
-  static constexpr void (*kByTaps[])(const BackwardRows<A>&) = {
-      propagate<A, 1>, propagate<A, 2>, propagate<A, 3>, propagate<A, 4>,
-      propagate<A, 5>, propagate<A, 6>, propagate<A, 7>};
+void correlate(int taps, const CorrelatedRows<A>& rows) {
+  static constexpr void (*kByTaps[])(const CorrelatedRows<A>&) = {
+      correlate<A, 1>, correlate<A, 2>, correlate<A, 3>, correlate<A, 4>,
+      correlate<A, 5>, correlate<A, 6>, correlate<A, 7>};
   kByTaps[taps - 1](rows);
 }
 
@@ -86,10 +74,13 @@ void backward_tasks(const DepthwiseBackward& op, void* scratch, int64_t begin, i
   const int64_t x_pixel = layout == Layout::kInterleaved ? op.x.row_stride : 1;
   const int64_t dy_pixel = layout == Layout::kInterleaved ? op.dy.row_stride : 1;
   const int64_t dx_pixel = layout == Layout::kInterleaved ? shape.channels : 1;
+  const int64_t weight_row = shape.kernel * kChannelBlock;
+  const int64_t weight_tap = shape.stride * kChannelBlock;
+  alignas(64) const A zeros[kChannelBlock] = {};
   A* weight = static_cast<A*>(scratch);
   A* x = weight + plan.weights();
-  A* dx = x + plan.x.size();
-  A* dy = dx + plan.x.size();
+  A* dy = x + plan.x.size();
+  A* dx = dy + plan.y.size();
 
   for (int64_t number = begin; number < end; ++number) {
     const DepthwiseTask task = task_of(plan, number);
@@ -108,7 +99,7 @@ void backward_tasks(const DepthwiseBackward& op, void* scratch, int64_t begin, i
           for (int r = 0; r < shape.stride; ++r) {
             Transfer<T, layout>::load(
                 from + (row * shape.width + r) * x_pixel, op.x.row_stride, shape.stride,
-                plan.phases[r].width, channels.count,
+                plan.phases[r].width, channels.count, plan.band * shape.width,
                 x + (row - top) * x_distance + plan.phases[r].start * kChannelBlock);
           }
         }
@@ -118,31 +109,21 @@ void backward_tasks(const DepthwiseBackward& op, void* scratch, int64_t begin, i
         for (int64_t row = origin; row < bottom; ++row) {
           Transfer<T, layout>::load(
               gradient + row * out_width * dy_pixel, op.dy.row_stride, 1, out_width,
-              channels.count, dy + (row - origin) * dy_distance + plan.y.left * kChannelBlock);
+              channels.count, plan.band * out_width / shape.stride, dy + (row - origin) * dy_distance + plan.y.left * kChannelBlock);
         }
-        for (int64_t k = 0; k < (band.last - top) * x_distance; ++k) {
-          dx[k] = 0;
-        }
-        for (int i = plan.first_row; i <= last_row; ++i) {
-          const RowRange rows = rows_of_y(shape, i, band);
-          if (rows.first >= rows.last) {
-            continue;
-          }
-          const int64_t first_x = rows.first * shape.stride + i - shape.padding - top;
-          for (int r = 0; r < shape.stride; ++r) {
-            const DepthwisePhase& phase = plan.phases[r];
-            if (phase.taps == 0 || phase.width == 0) {
-              continue;
-            }
-            const int64_t at = first_x * x_distance + phase.start * kChannelBlock;
-            const int64_t column = plan.y.left - phase.offset - phase.taps + 1;
-            const int last_tap = phase.first + (phase.taps - 1) * shape.stride;
-            const int64_t tap = (i * shape.kernel + last_tap) * kChannelBlock;
-            propagate<A>(phase.taps,
-                         {x + at, dx + at,
+        for (int r = 0; r < shape.stride; ++r) {
+          const DepthwisePhase& phase = plan.phases[r];
+          const int64_t column = plan.y.left - phase.offset - phase.taps + 1;
+          const int last_tap = phase.first + (phase.taps - 1) * shape.stride;
+          for (int i = plan.first_row; i <= last_row && phase.taps > 0; ++i) {
+            const RowRange rows = rows_of_y(shape, i, band);
+            const int64_t first_x = rows.first * shape.stride + i - shape.padding - top;
+            correlate<A>(phase.taps,
+                         {x + first_x * x_distance + phase.start * kChannelBlock,
+                          shape.stride * x_distance,
                           dy + (rows.first - origin) * dy_distance + column * kChannelBlock,
-                          weight + tap, dweight + tap, shape.stride * x_distance, dy_distance,
-                          -shape.stride * kChannelBlock, rows.last - rows.first, phase.width});
+                          dy_distance, dweight + i * weight_row + last_tap * kChannelBlock,
+                          -weight_tap, rows.last - rows.first, phase.width});
           }
         }
         if (op.dx == nullptr) {
@@ -150,11 +131,32 @@ void backward_tasks(const DepthwiseBackward& op, void* scratch, int64_t begin, i
         }
         T* to = const_cast<T*>(image_of<T, layout>(out, n, channels.first));
         for (int64_t row = band.first; row < band.last; ++row) {
+          // Tap row i reads row (below - i) / stride of dy, where that is a whole number.
+          const int64_t below = row + shape.padding;
+          int64_t first = larger(plan.first_row, below - (shape.out_height() - 1) * shape.stride);
+          first += (below - first) % shape.stride;
+          const int64_t last = smaller(last_row, below);
           for (int r = 0; r < shape.stride; ++r) {
-            Transfer<T, layout>::store(
-                dx + (row - top) * x_distance + plan.phases[r].start * kChannelBlock,
-                plan.phases[r].width, channels.count,
-                to + (row * shape.width + r) * dx_pixel, out.row_stride, shape.stride);
+            const DepthwisePhase& phase = plan.phases[r];
+            const int64_t column = plan.y.left - phase.offset - phase.taps + 1;
+            const int last_tap = phase.first + (phase.taps - 1) * shape.stride;
+            ConvolvedRow<A> line{};
+            line.to = dx;
+            line.start = zeros;
+            line.width = phase.width;
+            if (first <= last) {
+              line.from = dy + ((below - first) / shape.stride - origin) * dy_distance +
+                          column * kChannelBlock;
+              line.from_row = -dy_distance;
+              line.weight = weight + first * weight_row + last_tap * kChannelBlock;
+              line.weight_row = shape.stride * weight_row;
+              line.weight_tap = -weight_tap;
+              line.rows = (last - first) / shape.stride + 1;
+            }
+            convolve(phase.taps, line);
+            Transfer<T, layout>::store(dx, phase.width, channels.count,
+                                       to + (row * shape.width + r) * dx_pixel, out.row_stride,
+                                       shape.stride);
           }
         }
       }

@@ -85,7 +85,7 @@ struct DepthwiseBackward {
   void* dweight;  // tasks x kernel x kernel x kChannelBlock sums
 
   MMHADAPTIVE_INLINE int64_t scratch() const {
-    return plan.weights() + 2 * plan.x.size() + plan.y.size();
+    return plan.weights() + plan.x.size() + plan.x.row * kChannelBlock + plan.y.size();
   }
 };
 

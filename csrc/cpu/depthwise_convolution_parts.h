@@ -77,12 +77,14 @@ struct Transfer {
   using A = typename AccumulateOf<T>::type;
   using Math = VectorMath<A>;
 
-  // `width` pixels, each `step` after the other in memory. Pixels beyond count are zero.
+  // `width` pixels, each `step` after the other in memory. Lanes beyond the channels are zero.
+  // Interleaved pixels that are `ahead` of these are fetched.
   static MMHADAPTIVE_INLINE void load(const T* from, int64_t row_stride, int64_t step,
-                                      int64_t width, int channels, A* to) {
+                                      int64_t width, int channels, int64_t ahead, A* to) {
     if (layout == Layout::kInterleaved) {
       for (int64_t pixel = 0; pixel < width; ++pixel) {
         const T* p = from + pixel * step * row_stride;
+        prefetch(p + ahead * row_stride);
         A* q = to + pixel * kChannelBlock;
         for (int lane = 0; lane < kChannelBlock; lane += Math::lanes) {
           Math::store(q + lane, channels == kChannelBlock
@@ -146,6 +148,85 @@ MMHADAPTIVE_INLINE const T* image_of(const AnyInput& input, int64_t n, int64_t c
 // A dense map as an input is given.
 MMHADAPTIVE_INLINE AnyInput dense(void* data, Layout layout, int64_t channels, int64_t pixels) {
   return {data, channels * pixels, layout == Layout::kInterleaved ? channels : pixels};
+}
+
+// A row of a map that is convolved, as sums over rows of another one and of the kernel. All distances
+// are in values; those of neighbouring columns are kChannelBlock.
+template <class A>
+struct ConvolvedRow {
+  A* to;
+  const A* start;  // what the sums start with
+  int64_t start_column;
+  const A* from;
+  int64_t from_row;
+  const A* weight;
+  int64_t weight_row;
+  int64_t weight_tap;
+  int64_t rows;   // of `from` and the kernel
+  int64_t width;  // of `to`, which is written up to the next even number of columns
+};
+
+// Neighbouring columns share the loads of `from`, and their sums stay in registers.
+template <class A, int taps, int columns>
+MMHADAPTIVE_INLINE void convolve_columns(const ConvolvedRow<A>& row, int64_t column, int lane) {
+  using Math = VectorMath<A>;
+  using V = typename Math::V;
+  V sums[columns];
+  const A* start = row.start + column * row.start_column + lane;
+#pragma GCC unroll 8
+  for (int c = 0; c < columns; ++c) {
+    sums[c] = Math::load(start + c * row.start_column);
+  }
+  const A* from = row.from + column * kChannelBlock + lane;
+  const A* weight = row.weight + lane;
+  for (int64_t i = 0; i < row.rows; ++i) {
+    V w[taps > 0 ? taps : 1];
+#pragma GCC unroll 8
+    for (int t = 0; t < taps; ++t) {
+      w[t] = Math::load(weight + t * row.weight_tap);
+    }
+#pragma GCC unroll 16
+    for (int at = 0; at < columns + taps - 1; ++at) {
+      const V v = Math::load(from + at * kChannelBlock);
+#pragma GCC unroll 8
+      for (int t = 0; t < taps; ++t) {
+        if (at - t >= 0 && at - t < columns) {
+          sums[at - t] += w[t] * v;
+        }
+      }
+    }
+    from += row.from_row;
+    weight += row.weight_row;
+  }
+  A* to = row.to + column * kChannelBlock + lane;
+#pragma GCC unroll 8
+  for (int c = 0; c < columns; ++c) {
+    Math::store(to + c * kChannelBlock, sums[c]);
+  }
+}
+
+template <class A, int taps>
+void convolve(const ConvolvedRow<A>& row) {
+  for (int lane = 0; lane < kChannelBlock; lane += VectorMath<A>::lanes) {
+    int64_t column = 0;
+    for (; column + 6 < row.width; column += 8) {
+      convolve_columns<A, taps, 8>(row, column, lane);
+    }
+    for (; column + 2 < row.width; column += 4) {
+      convolve_columns<A, taps, 4>(row, column, lane);
+    }
+    for (; column < row.width; column += 2) {
+      convolve_columns<A, taps, 2>(row, column, lane);
+    }
+  }
+}
+
+template <class A>
+void convolve(int taps, const ConvolvedRow<A>& row) {
+  static constexpr void (*kByTaps[])(const ConvolvedRow<A>&) = {
+      convolve<A, 0>, convolve<A, 1>, convolve<A, 2>, convolve<A, 3>,
+      convolve<A, 4>, convolve<A, 5>, convolve<A, 6>, convolve<A, 7>};
+  kByTaps[taps](row);
 }
 
 // Calls body(T{}, Constant<layout>{}) for the element.

@@ -83,8 +83,8 @@ DepthwisePlan forward_plan(const DepthwiseShape& shape, int64_t value_bytes) {
   plan.y.row = columns;
   const int64_t pixel = value_bytes * kChannelBlock;
   plan.band = band_of(shape.out_height(), plan.x.row * plan.rows * pixel,
-                      (shape.stride * plan.x.row + plan.y.row) * pixel);
-  plan.y.rows = plan.band;
+                      shape.stride * plan.x.row * pixel);
+  plan.y.rows = 1;
   plan.x.rows = (plan.band - 1) * shape.stride + plan.rows;
   return plan;
 }
@@ -105,7 +105,7 @@ DepthwisePlan backward_plan(const DepthwiseShape& shape, int64_t value_bytes) {
   plan.y.row = plan.y.left + right;
   const int64_t pixel = value_bytes * kChannelBlock;
   plan.band = band_of(shape.height, plan.y.row * plan.rows * pixel,
-                      (2 * plan.x.row + divide_up(plan.y.row, shape.stride)) * pixel);
+                      (plan.x.row + divide_up(plan.y.row, shape.stride)) * pixel);
   plan.x.rows = plan.band;
   plan.y.rows = divide_up(plan.band + plan.rows - 1, shape.stride);
   return plan;
