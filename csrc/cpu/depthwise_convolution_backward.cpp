@@ -27,7 +27,8 @@ void finish_weight(const DepthwisePlan& plan, const A* sums, A* total) {
 // A is the type of the arithmetic.
 template <class A>
 void backward_in(const DepthwiseBackwardCall& call, const ParallelFor& parallel_for) {
-  const DepthwisePlan plan = backward_plan(call.shape, sizeof(A));
+  const HostPlan host = HostPlan::backward(call.shape, sizeof(A));
+  const DepthwisePlan& plan = host.get();
   const std::unique_ptr<A[]> sums(new A[plan.tasks() * plan.weights()]);
   const DepthwiseBackward op{plan, call.x, call.dy, call.weight, call.dx, sums.get()};
   const DepthwiseBackwardKernel kernel =

@@ -76,11 +76,11 @@ void backward_tasks(const DepthwiseBackward& op, void* scratch, int64_t begin, i
   const int64_t dx_pixel = layout == Layout::kInterleaved ? shape.channels : 1;
   const int64_t weight_row = shape.kernel * kChannelBlock;
   const int64_t weight_tap = shape.stride * kChannelBlock;
+  const int64_t dy_ahead = plan.band * out_width / shape.stride;
   alignas(64) const A zeros[kChannelBlock] = {};
   A* weight = static_cast<A*>(scratch);
   A* x = weight + plan.weights();
   A* dy = x + plan.x.size();
-  A* dx = dy + plan.y.size();
 
   for (int64_t number = begin; number < end; ++number) {
     const DepthwiseTask task = task_of(plan, number);
@@ -93,69 +93,69 @@ void backward_tasks(const DepthwiseBackward& op, void* scratch, int64_t begin, i
     for (int64_t n = task.first_image; n < task.last_image; ++n) {
       const T* from = image_of<T, layout>(op.x, n, channels.first);
       const T* gradient = image_of<T, layout>(op.dy, n, channels.first);
-      for (int64_t top = 0; top < shape.height; top += plan.band) {
-        const RowRange band{top, smaller(shape.height, top + plan.band)};
-        for (int64_t row = band.first; row < band.last; ++row) {
+      const RowRange* in = plan.band_rows;
+      const RowRange* by_tap = plan.tap_rows;
+      for (int64_t top = 0; top < shape.height; top += plan.band, ++in, by_tap += plan.rows) {
+        const int64_t rows = smaller(plan.band, shape.height - top);
+        for (int64_t row = 0; row < rows; ++row) {
           for (int r = 0; r < shape.stride; ++r) {
             Transfer<T, layout>::load(
-                from + (row * shape.width + r) * x_pixel, op.x.row_stride, shape.stride,
+                from + ((top + row) * shape.width + r) * x_pixel, op.x.row_stride, shape.stride,
                 plan.phases[r].width, channels.count, plan.band * shape.width,
-                x + (row - top) * x_distance + plan.phases[r].start * kChannelBlock);
+                x + row * x_distance + plan.phases[r].start * kChannelBlock);
           }
         }
-        const int last_row = plan.first_row + plan.rows - 1;
-        const int64_t origin = rows_of_y(shape, last_row, band).first;
-        const int64_t bottom = rows_of_y(shape, plan.first_row, band).last;
-        for (int64_t row = origin; row < bottom; ++row) {
+        for (int64_t row = in->first; row < in->last; ++row) {
           Transfer<T, layout>::load(
               gradient + row * out_width * dy_pixel, op.dy.row_stride, 1, out_width,
-              channels.count, plan.band * out_width / shape.stride, dy + (row - origin) * dy_distance + plan.y.left * kChannelBlock);
+              channels.count, dy_ahead,
+              dy + (row - in->first) * dy_distance + plan.y.left * kChannelBlock);
         }
         for (int r = 0; r < shape.stride; ++r) {
           const DepthwisePhase& phase = plan.phases[r];
           const int64_t column = plan.y.left - phase.offset - phase.taps + 1;
-          const int last_tap = phase.first + (phase.taps - 1) * shape.stride;
-          for (int i = plan.first_row; i <= last_row && phase.taps > 0; ++i) {
-            const RowRange rows = rows_of_y(shape, i, band);
-            const int64_t first_x = rows.first * shape.stride + i - shape.padding - top;
+          const int64_t last_tap = phase.first + (phase.taps - 1) * shape.stride;
+          const A* first_dy = dy + column * kChannelBlock - in->first * dy_distance;
+          for (int i = 0; i < plan.rows && phase.taps > 0; ++i) {
+            const RowRange& range = by_tap[i];
+            const int tap_row = plan.first_row + i;
+            const int64_t x_row = range.first * shape.stride + tap_row - shape.padding - top;
             correlate<A>(phase.taps,
-                         {x + first_x * x_distance + phase.start * kChannelBlock,
-                          shape.stride * x_distance,
-                          dy + (rows.first - origin) * dy_distance + column * kChannelBlock,
-                          dy_distance, dweight + i * weight_row + last_tap * kChannelBlock,
-                          -weight_tap, rows.last - rows.first, phase.width});
+                         {x + x_row * x_distance + phase.start * kChannelBlock,
+                          shape.stride * x_distance, first_dy + range.first * dy_distance,
+                          dy_distance, dweight + tap_row * weight_row + last_tap * kChannelBlock,
+                          -weight_tap, range.last - range.first, phase.width});
           }
-        }
-        if (op.dx == nullptr) {
-          continue;
-        }
-        T* to = const_cast<T*>(image_of<T, layout>(out, n, channels.first));
-        for (int64_t row = band.first; row < band.last; ++row) {
-          // Tap row i reads row (below - i) / stride of dy, where that is a whole number.
-          const int64_t below = row + shape.padding;
-          int64_t first = larger(plan.first_row, below - (shape.out_height() - 1) * shape.stride);
-          first += (below - first) % shape.stride;
-          const int64_t last = smaller(last_row, below);
-          for (int r = 0; r < shape.stride; ++r) {
-            const DepthwisePhase& phase = plan.phases[r];
-            const int64_t column = plan.y.left - phase.offset - phase.taps + 1;
-            const int last_tap = phase.first + (phase.taps - 1) * shape.stride;
-            ConvolvedRow<A> line{};
-            line.to = dx;
-            line.start = zeros;
-            line.width = phase.width;
-            if (first <= last) {
-              line.from = dy + ((below - first) / shape.stride - origin) * dy_distance +
-                          column * kChannelBlock;
-              line.from_row = -dy_distance;
-              line.weight = weight + first * weight_row + last_tap * kChannelBlock;
-              line.weight_row = shape.stride * weight_row;
-              line.weight_tap = -weight_tap;
-              line.rows = (last - first) / shape.stride + 1;
-            }
-            convolve(phase.taps, line);
-            Transfer<T, layout>::store(dx, phase.width, channels.count,
-                                       to + (row * shape.width + r) * dx_pixel, out.row_stride,
+          if (op.dx == nullptr) {
+            continue;
+          }
+          T* to = const_cast<T*>(image_of<T, layout>(out, n, channels.first));
+          Convolved<T> given{};
+          given.to = to + (top * shape.width + r) * dx_pixel;
+          given.to_row = shape.width * dx_pixel;
+          given.to_column = shape.stride * dx_pixel;
+          given.rows = rows;
+          given.width = phase.width;
+          given.channels = channels.count;
+          given.taps = plan.row_taps + top;
+          given.start = zeros;
+          given.from = first_dy;
+          given.from_row = dy_distance;
+          given.from_step = -dy_distance;
+          given.weight = weight + last_tap * kChannelBlock;
+          given.weight_row = weight_row;
+          given.weight_step = shape.stride * weight_row;
+          given.weight_tap = -weight_tap;
+          if (layout == Layout::kInterleaved) {
+            convolve(phase.taps, given);
+            continue;
+          }
+          // The columns of x have served.
+          A* dx = x + phase.start * kChannelBlock;
+          convolve(phase.taps, into_scratch(given, dx, x_distance));
+          for (int64_t row = 0; row < rows; ++row) {
+            Transfer<T, layout>::store(dx + row * x_distance, phase.width, channels.count,
+                                       given.to + row * shape.width, out.row_stride,
                                        shape.stride);
           }
         }

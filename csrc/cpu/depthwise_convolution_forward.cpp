@@ -7,8 +7,8 @@ namespace mmhadaptive::cpu {
 
 void depthwise_forward(const DepthwiseForwardCall& call, const ParallelFor& parallel_for) {
   const int64_t value_bytes = call.element == Element::kDouble ? sizeof(double) : sizeof(float);
-  const DepthwiseForward op{forward_plan(call.shape, value_bytes), call.x, call.weight, call.bias,
-                            call.y};
+  const HostPlan plan = HostPlan::forward(call.shape, value_bytes, call.layout);
+  const DepthwiseForward op{plan.get(), call.x, call.weight, call.bias, call.y};
   const DepthwiseForwardKernel kernel =
       MMHADAPTIVE_WIDEST(depthwise_forward_kernel)(call.element, call.layout);
   parallel_for(op.plan.tasks(), depthwise_grain(op.plan), [&](int64_t begin, int64_t end) {

@@ -13,8 +13,10 @@ void forward_tasks(const DepthwiseForward& op, void* scratch, int64_t begin, int
   const int64_t width = shape.out_width();
   const AnyInput out = dense(op.y, layout, shape.channels, shape.out_height() * width);
   const int64_t x_distance = plan.x.row * kChannelBlock;
+  const int64_t y_distance = plan.y.row * kChannelBlock;
   const int64_t x_pixel = layout == Layout::kInterleaved ? op.x.row_stride : 1;
   const int64_t y_pixel = layout == Layout::kInterleaved ? shape.channels : 1;
+  const int64_t ahead = plan.band * shape.stride * shape.width;
   A* weight = static_cast<A*>(scratch);
   A* x = weight + plan.weights();
   A* y = x + plan.x.size();
@@ -30,45 +32,48 @@ void forward_tasks(const DepthwiseForward& op, void* scratch, int64_t begin, int
     for (int64_t n = task.first_image; n < task.last_image; ++n) {
       const T* from = image_of<T, layout>(op.x, n, channels.first);
       T* to = const_cast<T*>(image_of<T, layout>(out, n, channels.first));
-      for (int64_t top = 0; top < shape.out_height(); top += plan.band) {
-        const RowRange band{top, smaller(shape.out_height(), top + plan.band)};
-        // The row of x that the first row of scratch stands for.
-        const int64_t origin = top * shape.stride + plan.first_row - shape.padding;
-        const int64_t bottom = smaller(shape.height, origin + plan.x.rows);
-        for (int64_t row = larger(0, origin); row < bottom; ++row) {
+      const RowRange* in = plan.band_rows;
+      for (int64_t top = 0; top < shape.out_height(); top += plan.band, ++in) {
+        for (int64_t row = in->first; row < in->last; ++row) {
           for (int r = 0; r < shape.stride; ++r) {
             Transfer<T, layout>::load(
                 from + (row * shape.width + r) * x_pixel, op.x.row_stride, shape.stride,
-                plan.phases[r].width, channels.count, plan.band * shape.stride * shape.width,
-                x + (row - origin) * x_distance + plan.phases[r].start * kChannelBlock);
+                plan.phases[r].width, channels.count, ahead,
+                x + (row - in->first) * x_distance + plan.phases[r].start * kChannelBlock);
           }
         }
-        for (int64_t row = band.first; row < band.last; ++row) {
-          // Tap row i reads row `above` + i of x.
-          const int64_t above = row * shape.stride - shape.padding;
-          const int64_t first = larger(plan.first_row, -above);
-          const int64_t last = smaller(plan.first_row + plan.rows, shape.height - above);
-          ConvolvedRow<A> line{};
-          line.to = y;
-          line.start = bias;
-          line.from_row = x_distance;
-          line.weight_row = shape.kernel * kChannelBlock;
-          line.weight_tap = shape.stride * kChannelBlock;
-          line.rows = last - first;
-          line.width = width;
-          for (int r = 0; r < shape.stride; ++r) {
-            const DepthwisePhase& phase = plan.phases[r];
-            if (phase.taps > 0) {
-              line.from = x + (above + first - origin) * x_distance +
-                          (phase.start + phase.offset) * kChannelBlock;
-              line.weight = weight + (first * shape.kernel + phase.first) * kChannelBlock;
-              convolve(phase.taps, line);
-              line.start = y;
-              line.start_column = kChannelBlock;
-            }
+        Convolved<T> given{};
+        given.to = to + top * width * y_pixel;
+        given.to_row = width * y_pixel;
+        given.to_column = y_pixel;
+        given.rows = smaller(plan.band, shape.out_height() - top);
+        given.width = width;
+        given.channels = channels.count;
+        given.taps = plan.row_taps + top;
+        given.start = bias;
+        given.from_row = x_distance;
+        given.from_step = x_distance;
+        given.weight_row = shape.kernel * kChannelBlock;
+        given.weight_step = given.weight_row;
+        given.weight_tap = shape.stride * kChannelBlock;
+        for (int r = 0; r < shape.stride; ++r) {
+          const DepthwisePhase& phase = plan.phases[r];
+          given.from = x + (phase.start + phase.offset) * kChannelBlock - in->first * x_distance;
+          given.weight = weight + phase.first * kChannelBlock;
+          if (layout == Layout::kInterleaved && r == shape.stride - 1) {
+            convolve(phase.taps, given);
+          } else {
+            convolve(phase.taps, into_scratch(given, y, y_distance));
           }
-          Transfer<T, layout>::store(y, width, channels.count, to + row * width * y_pixel,
-                                     out.row_stride, 1);
+          given.start = y;
+          given.start_row = y_distance;
+          given.start_column = kChannelBlock;
+        }
+        if (layout == Layout::kPlanar) {
+          for (int64_t row = 0; row < given.rows; ++row) {
+            Transfer<T, layout>::store(y + row * y_distance, width, channels.count,
+                                       given.to + row * width, out.row_stride, 1);
+          }
         }
       }
     }

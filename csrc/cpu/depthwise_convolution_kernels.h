@@ -29,11 +29,25 @@ struct DepthwisePhase {
 struct ScratchMap {
   int64_t rows;
   int64_t row;
-  int64_t left;  // columns of zeros before the first pixel of the output's map, or of a phase
+  int64_t left;  // columns of zeros before the first pixel; phases have their own
 
   MMHADAPTIVE_INLINE int64_t size() const {
     return rows * row * kChannelBlock;
   }
+};
+
+// The rows of the kernel that a row of the result sums over: those from `first` on that follow each
+// other by the step of the plan, and the row that the first of them reads.
+struct RowTaps {
+  int first;
+  int count;
+  int64_t from;
+};
+
+// The rows of the other map that a row of the kernel, or all of it, connects with those of a band.
+struct RowRange {
+  int64_t first;
+  int64_t last;
 };
 
 // How the work is cut. It depends on the shape alone, never on the threads or the instruction set,
@@ -43,8 +57,11 @@ struct DepthwisePlan {
   int first_row;  // the rows of the kernel that meet the map
   int rows;
   DepthwisePhase phases[kMaxStride];
-  int64_t band;  // rows that are in scratch at a time: of y in the forward, of x in the backward
   int64_t images;  // of a task
+  int64_t band;    // rows of the result, y or dx, that a task works on at a time
+  const RowTaps* row_taps;  // by row of the result
+  const RowRange* band_rows;  // by band
+  const RowRange* tap_rows;  // by band and row of the kernel; the forward has none
   ScratchMap x;
   ScratchMap y;
 
@@ -85,7 +102,7 @@ struct DepthwiseBackward {
   void* dweight;  // tasks x kernel x kernel x kChannelBlock sums
 
   MMHADAPTIVE_INLINE int64_t scratch() const {
-    return plan.weights() + plan.x.size() + plan.x.row * kChannelBlock + plan.y.size();
+    return plan.weights() + plan.x.size() + plan.y.size();
   }
 };
 

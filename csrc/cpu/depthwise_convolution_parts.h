@@ -8,30 +8,6 @@
 namespace mmhadaptive::cpu {
 namespace {
 
-MMHADAPTIVE_INLINE int64_t larger(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-// Rounded up and down, for any a.
-MMHADAPTIVE_INLINE int64_t ceil_divide(int64_t a, int64_t b) {
-  return a > 0 ? (a + b - 1) / b : -(-a / b);
-}
-MMHADAPTIVE_INLINE int64_t floor_divide(int64_t a, int64_t b) {
-  return -ceil_divide(-a, b);
-}
-
-// Rows [first, last) of a map.
-struct RowRange {
-  int64_t first;
-  int64_t last;
-};
-
-// The rows of y that tap row i leads to from rows `of` of x, and the other way around.
-MMHADAPTIVE_INLINE RowRange rows_of_y(const DepthwiseShape& shape, int i, RowRange of) {
-  const int64_t by = shape.padding - i;
-  return {larger(0, ceil_divide(of.first + by, shape.stride)),
-          smaller(shape.out_height(), floor_divide(of.last - 1 + by, shape.stride) + 1)};
-}
-
 // The channels of a task.
 struct ChannelBlock {
   int64_t first;
@@ -107,23 +83,9 @@ struct Transfer {
     }
   }
 
+  // Planar alone: interleaved pixels are written as they come about.
   static MMHADAPTIVE_INLINE void store(const A* from, int64_t width, int channels, T* to,
                                        int64_t row_stride, int64_t step) {
-    if (layout == Layout::kInterleaved) {
-      for (int64_t pixel = 0; pixel < width; ++pixel) {
-        T* p = to + pixel * step * row_stride;
-        const A* q = from + pixel * kChannelBlock;
-        for (int lane = 0; lane < kChannelBlock; lane += Math::lanes) {
-          const auto v = Math::load(q + lane);
-          if (channels == kChannelBlock) {
-            Math::store(p + lane, v);
-          } else {
-            Math::store(p + lane, v, part(channels - lane));
-          }
-        }
-      }
-      return;
-    }
     for (int lane = 0; lane < channels; ++lane) {
       T* p = to + lane * row_stride;
       for (int64_t pixel = 0; pixel < width; ++pixel) {
@@ -150,36 +112,57 @@ MMHADAPTIVE_INLINE AnyInput dense(void* data, Layout layout, int64_t channels, i
   return {data, channels * pixels, layout == Layout::kInterleaved ? channels : pixels};
 }
 
-// A row of a map that is convolved, as sums over rows of another one and of the kernel. All distances
-// are in values; those of neighbouring columns are kChannelBlock.
+// Rows of a map as sums over rows of another one and of the kernel; T is what they are written in.
+// All distances are in values; columns of scratch are kChannelBlock apart.
+template <class T>
+struct Convolved {
+  using A = typename AccumulateOf<T>::type;
+  T* to;
+  int64_t to_row;
+  int64_t to_column;
+  int64_t rows;
+  int64_t width;
+  int channels;
+  const RowTaps* taps;
+  const A* start;  // what the sums start with
+  int64_t start_row;
+  int64_t start_column;
+  const A* from;  // row 0
+  int64_t from_row;
+  int64_t from_step;
+  const A* weight;  // row 0 of the kernel
+  int64_t weight_row;
+  int64_t weight_step;
+  int64_t weight_tap;
+};
+
+// One row of these, at a vector of the channels.
 template <class A>
 struct ConvolvedRow {
-  A* to;
-  const A* start;  // what the sums start with
+  const A* start;
   int64_t start_column;
   const A* from;
-  int64_t from_row;
+  int64_t from_step;
   const A* weight;
-  int64_t weight_row;
+  int64_t weight_step;
   int64_t weight_tap;
-  int64_t rows;   // of `from` and the kernel
-  int64_t width;  // of `to`, which is written up to the next even number of columns
+  int count;
 };
 
 // Neighbouring columns share the loads of `from`, and their sums stay in registers.
 template <class A, int taps, int columns>
-MMHADAPTIVE_INLINE void convolve_columns(const ConvolvedRow<A>& row, int64_t column, int lane) {
+MMHADAPTIVE_INLINE void convolve_columns(const ConvolvedRow<A>& row, int64_t column,
+                                         typename VectorMath<A>::V (&sums)[columns]) {
   using Math = VectorMath<A>;
   using V = typename Math::V;
-  V sums[columns];
-  const A* start = row.start + column * row.start_column + lane;
+  const A* start = row.start + column * row.start_column;
 #pragma GCC unroll 8
   for (int c = 0; c < columns; ++c) {
     sums[c] = Math::load(start + c * row.start_column);
   }
-  const A* from = row.from + column * kChannelBlock + lane;
-  const A* weight = row.weight + lane;
-  for (int64_t i = 0; i < row.rows; ++i) {
+  const A* from = row.from + column * kChannelBlock;
+  const A* weight = row.weight;
+  for (int i = 0; i < row.count; ++i) {
     V w[taps > 0 ? taps : 1];
 #pragma GCC unroll 8
     for (int t = 0; t < taps; ++t) {
@@ -195,38 +178,100 @@ MMHADAPTIVE_INLINE void convolve_columns(const ConvolvedRow<A>& row, int64_t col
         }
       }
     }
-    from += row.from_row;
-    weight += row.weight_row;
+    from += row.from_step;
+    weight += row.weight_step;
   }
-  A* to = row.to + column * kChannelBlock + lane;
+}
+
+template <class T, int taps, int columns>
+MMHADAPTIVE_INLINE void write_columns(
+    const ConvolvedRow<typename AccumulateOf<T>::type>& row, int64_t column, int64_t width,
+    T* to, int64_t to_column, int part) {
+  using A = typename AccumulateOf<T>::type;
+  using Math = VectorMath<A>;
+  typename Math::V sums[columns];
+  convolve_columns<A, taps, columns>(row, column, sums);
+  to += column * to_column;
+  if (part >= Math::lanes) {
 #pragma GCC unroll 8
-  for (int c = 0; c < columns; ++c) {
-    Math::store(to + c * kChannelBlock, sums[c]);
-  }
-}
-
-template <class A, int taps>
-void convolve(const ConvolvedRow<A>& row) {
-  for (int lane = 0; lane < kChannelBlock; lane += VectorMath<A>::lanes) {
-    int64_t column = 0;
-    for (; column + 6 < row.width; column += 8) {
-      convolve_columns<A, taps, 8>(row, column, lane);
+    for (int c = 0; c < columns - 1; ++c) {
+      Math::store(to + c * to_column, sums[c]);
     }
-    for (; column + 2 < row.width; column += 4) {
-      convolve_columns<A, taps, 4>(row, column, lane);
+    // The last sum may be of a column beyond the last one.
+    if (column + columns <= width) {
+      Math::store(to + (columns - 1) * to_column, sums[columns - 1]);
     }
-    for (; column < row.width; column += 2) {
-      convolve_columns<A, taps, 2>(row, column, lane);
+  } else {
+#pragma GCC unroll 8
+    for (int c = 0; c < columns; ++c) {
+      if (column + c < width) {
+        Math::store(to + c * to_column, sums[c], part);
+      }
     }
   }
 }
 
-template <class A>
-void convolve(int taps, const ConvolvedRow<A>& row) {
-  static constexpr void (*kByTaps[])(const ConvolvedRow<A>&) = {
-      convolve<A, 0>, convolve<A, 1>, convolve<A, 2>, convolve<A, 3>,
-      convolve<A, 4>, convolve<A, 5>, convolve<A, 6>, convolve<A, 7>};
-  kByTaps[taps](row);
+template <class T, int taps>
+void convolve(const Convolved<T>& given) {
+  using A = typename AccumulateOf<T>::type;
+  for (int lane = 0; lane < given.channels; lane += VectorMath<A>::lanes) {
+    const int part = given.channels - lane;
+    for (int64_t y = 0; y < given.rows; ++y) {
+      const RowTaps& rows = given.taps[y];
+      const ConvolvedRow<A> row{given.start + y * given.start_row + lane,
+                                given.start_column,
+                                given.from + rows.from * given.from_row + lane,
+                                given.from_step,
+                                given.weight + rows.first * given.weight_row + lane,
+                                given.weight_step,
+                                given.weight_tap,
+                                rows.count};
+      T* to = given.to + y * given.to_row + lane;
+      const int64_t width = given.width;
+      int64_t column = 0;
+      for (; column + 6 < width; column += 8) {
+        write_columns<T, taps, 8>(row, column, width, to, given.to_column, part);
+      }
+      for (; column + 2 < width; column += 4) {
+        write_columns<T, taps, 4>(row, column, width, to, given.to_column, part);
+      }
+      for (; column < width; column += 2) {
+        write_columns<T, taps, 2>(row, column, width, to, given.to_column, part);
+      }
+    }
+  }
+}
+
+template <class T>
+void convolve(int taps, const Convolved<T>& given) {
+  static constexpr void (*kByTaps[])(const Convolved<T>&) = {
+      convolve<T, 0>, convolve<T, 1>, convolve<T, 2>, convolve<T, 3>,
+      convolve<T, 4>, convolve<T, 5>, convolve<T, 6>, convolve<T, 7>};
+  kByTaps[taps](given);
+}
+
+// The same with the sums left in scratch, to be gone on with or to be transferred.
+template <class T>
+MMHADAPTIVE_INLINE auto into_scratch(const Convolved<T>& given,
+                                     typename AccumulateOf<T>::type* scratch, int64_t row) {
+  using A = typename AccumulateOf<T>::type;
+  return Convolved<A>{scratch,
+                      row,
+                      kChannelBlock,
+                      given.rows,
+                      given.width,
+                      kChannelBlock,
+                      given.taps,
+                      given.start,
+                      given.start_row,
+                      given.start_column,
+                      given.from,
+                      given.from_row,
+                      given.from_step,
+                      given.weight,
+                      given.weight_row,
+                      given.weight_step,
+                      given.weight_tap};
 }
 
 // Calls body(T{}, Constant<layout>{}) for the element.
@@ -243,8 +288,6 @@ auto with_element(Element element, Layout layout, const Body& body) {
       return with_layout<double>(layout, body);
     case Element::kBFloat16:
       return with_layout<BFloat16>(layout, body);
-    case Element::kHalf:
-      return with_layout<Half>(layout, body);
     default:
       return with_layout<float>(layout, body);
   }

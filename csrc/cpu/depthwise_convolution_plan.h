@@ -2,15 +2,34 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "depthwise_convolution_kernels.h"
 
 namespace mmhadaptive::cpu {
 
-// The backward goes through rows of x, all of dx of which it sums up at once, and the forward
-// through rows of y. Either needs the rows of the other map that taps lead to.
-DepthwisePlan forward_plan(const DepthwiseShape& shape, int64_t value_bytes);
-DepthwisePlan backward_plan(const DepthwiseShape& shape, int64_t value_bytes);
+// A plan with the tables that it points to.
+class HostPlan {
+ public:
+  HostPlan(HostPlan&&) = default;
+
+  const DepthwisePlan& get() const {
+    return plan_;
+  }
+
+  // The forward goes through rows of y; the backward through rows of x, all of dx of which it sums
+  // up at once. Either needs the rows of the other map that taps lead to.
+  static HostPlan forward(const DepthwiseShape& shape, int64_t value_bytes, Layout layout);
+  static HostPlan backward(const DepthwiseShape& shape, int64_t value_bytes);
+
+ private:
+  explicit HostPlan(const DepthwiseShape& shape);
+
+  DepthwisePlan plan_;
+  std::vector<RowTaps> row_taps_;
+  std::vector<RowRange> band_rows_;
+  std::vector<RowRange> tap_rows_;
+};
 
 // Tasks that a thread gets at least.
 int64_t depthwise_grain(const DepthwisePlan& plan);

@@ -19,8 +19,8 @@ DepthwiseShape checked_shape(const Tensor& x, const Tensor& weight, int64_t stri
   STD_TORCH_CHECK(x.dim() == 4, "x must have 4 dimensions (N, C, H, W), got ", x.dim());
   const ScalarType type = x.scalar_type();
   STD_TORCH_CHECK(type == ScalarType::Float || type == ScalarType::Double ||
-                      type == ScalarType::BFloat16 || type == ScalarType::Half,
-                  "x must be float32, float64, bfloat16 or float16");
+                      type == ScalarType::BFloat16,
+                  "x must be float32, float64 or bfloat16");
   STD_TORCH_CHECK(weight.dim() == 4 && weight.size(0) == x.size(1) && weight.size(1) == 1 &&
                       weight.size(2) == weight.size(3),
                   "weight must have shape (C, 1, k, k) with C = ", x.size(1), " of x");
