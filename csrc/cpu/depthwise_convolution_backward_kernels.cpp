@@ -90,8 +90,19 @@ void backward_tasks(const DepthwiseBackward& op, void* scratch, int64_t begin, i
     for (int64_t k = 0; k < plan.weights(); ++k) {
       dweight[k] = 0;
     }
+    Convolved<T> given{};
+    given.to_row = shape.width * dx_pixel;
+    given.to_column = shape.stride * dx_pixel;
+    given.channels = channels.count;
+    given.start = zeros;
+    given.from_row = dy_distance;
+    given.from_step = -dy_distance;
+    given.weight_row = weight_row;
+    given.weight_step = shape.stride * weight_row;
+    given.weight_tap = -weight_tap;
     for (int64_t n = task.first_image; n < task.last_image; ++n) {
       const T* from = image_of<T, layout>(op.x, n, channels.first);
+      T* to = const_cast<T*>(image_of<T, layout>(out, n, channels.first));
       const T* gradient = image_of<T, layout>(op.dy, n, channels.first);
       const RowRange* in = plan.band_rows;
       const RowRange* by_tap = plan.tap_rows;
@@ -129,23 +140,12 @@ void backward_tasks(const DepthwiseBackward& op, void* scratch, int64_t begin, i
           if (op.dx == nullptr) {
             continue;
           }
-          T* to = const_cast<T*>(image_of<T, layout>(out, n, channels.first));
-          Convolved<T> given{};
           given.to = to + (top * shape.width + r) * dx_pixel;
-          given.to_row = shape.width * dx_pixel;
-          given.to_column = shape.stride * dx_pixel;
           given.rows = rows;
           given.width = phase.width;
-          given.channels = channels.count;
           given.taps = plan.row_taps + top;
-          given.start = zeros;
           given.from = first_dy;
-          given.from_row = dy_distance;
-          given.from_step = -dy_distance;
           given.weight = weight + last_tap * kChannelBlock;
-          given.weight_row = weight_row;
-          given.weight_step = shape.stride * weight_row;
-          given.weight_tap = -weight_tap;
           if (layout == Layout::kInterleaved) {
             convolve(phase.taps, given);
             continue;

@@ -29,6 +29,16 @@ void forward_tasks(const DepthwiseForward& op, void* scratch, int64_t begin, int
     if (op.bias != nullptr) {
       copy(bias, static_cast<const A*>(op.bias) + channels.first, channels.count);
     }
+    Convolved<T> given{};
+    given.to_row = width * y_pixel;
+    given.to_column = y_pixel;
+    given.width = width;
+    given.channels = channels.count;
+    given.from_row = x_distance;
+    given.from_step = x_distance;
+    given.weight_row = shape.kernel * kChannelBlock;
+    given.weight_step = given.weight_row;
+    given.weight_tap = shape.stride * kChannelBlock;
     for (int64_t n = task.first_image; n < task.last_image; ++n) {
       const T* from = image_of<T, layout>(op.x, n, channels.first);
       T* to = const_cast<T*>(image_of<T, layout>(out, n, channels.first));
@@ -42,20 +52,12 @@ void forward_tasks(const DepthwiseForward& op, void* scratch, int64_t begin, int
                 x + (row - in->first) * x_distance + plan.phases[r].start * kChannelBlock);
           }
         }
-        Convolved<T> given{};
         given.to = to + top * width * y_pixel;
-        given.to_row = width * y_pixel;
-        given.to_column = y_pixel;
         given.rows = smaller(plan.band, shape.out_height() - top);
-        given.width = width;
-        given.channels = channels.count;
         given.taps = plan.row_taps + top;
         given.start = bias;
-        given.from_row = x_distance;
-        given.from_step = x_distance;
-        given.weight_row = shape.kernel * kChannelBlock;
-        given.weight_step = given.weight_row;
-        given.weight_tap = shape.stride * kChannelBlock;
+        given.start_row = 0;
+        given.start_column = 0;
         for (int r = 0; r < shape.stride; ++r) {
           const DepthwisePhase& phase = plan.phases[r];
           given.from = x + (phase.start + phase.offset) * kChannelBlock - in->first * x_distance;

@@ -54,8 +54,10 @@ struct RowRange {
 // and so do all partial sums.
 struct DepthwisePlan {
   DepthwiseShape shape;
-  int first_row;  // the rows of the kernel that meet the map
+  int first_row;  // the rows of the kernel that meet the map, and its columns
   int rows;
+  int first_column;
+  int columns;
   DepthwisePhase phases[kMaxStride];
   int64_t images;  // of a task
   int64_t band;    // rows of the result, y or dx, that a task works on at a time

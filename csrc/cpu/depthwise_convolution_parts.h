@@ -28,21 +28,21 @@ MMHADAPTIVE_INLINE DepthwiseTask task_of(const DepthwisePlan& plan, int64_t task
           smaller(plan.shape.batch, image + plan.images)};
 }
 
-// weights[tap][lane], zero in the lanes of no channel.
+// weights[tap][lane], zero in the lanes of no channel, of the taps that meet the map.
 template <class A>
 void load_weights(const DepthwisePlan& plan, const void* weight, ChannelBlock channels, A* to) {
-  const int taps = plan.shape.kernel * plan.shape.kernel;
-  const int first = plan.first_row * plan.shape.kernel;
-  const int last = first + plan.rows * plan.shape.kernel;
-  const A* from = static_cast<const A*>(weight) + channels.first * taps;
-  for (int lane = 0; lane < channels.count; ++lane) {
-    for (int tap = first; tap < last; ++tap) {
-      to[tap * kChannelBlock + lane] = from[lane * taps + tap];
-    }
-  }
-  for (int lane = channels.count; lane < kChannelBlock; ++lane) {
-    for (int tap = first; tap < last; ++tap) {
-      to[tap * kChannelBlock + lane] = 0;
+  const int kernel = plan.shape.kernel;
+  const A* from = static_cast<const A*>(weight) + channels.first * kernel * kernel;
+  for (int i = plan.first_row; i < plan.first_row + plan.rows; ++i) {
+    for (int j = plan.first_column; j < plan.first_column + plan.columns; ++j) {
+      const int tap = i * kernel + j;
+      A* lanes = to + tap * kChannelBlock;
+      for (int lane = 0; lane < channels.count; ++lane) {
+        lanes[lane] = from[lane * kernel * kernel + tap];
+      }
+      for (int lane = channels.count; lane < kChannelBlock; ++lane) {
+        lanes[lane] = 0;
+      }
     }
   }
 }
@@ -170,7 +170,7 @@ MMHADAPTIVE_INLINE void convolve_columns(const ConvolvedRow<A>& row, int64_t col
     }
 #pragma GCC unroll 16
     for (int at = 0; at < columns + taps - 1; ++at) {
-      const V v = Math::load(from + at * kChannelBlock);
+      const V v = in_register(Math::load(from + at * kChannelBlock));
 #pragma GCC unroll 8
       for (int t = 0; t < taps; ++t) {
         if (at - t >= 0 && at - t < columns) {

@@ -62,6 +62,8 @@ HostPlan::HostPlan(const DepthwiseShape& shape) : plan_{} {
   const Taps columns = taps_on_map(shape, shape.width, shape.out_width());
   plan.first_row = rows.begin;
   plan.rows = rows.end - rows.begin;
+  plan.first_column = columns.begin;
+  plan.columns = columns.end - columns.begin;
   const int s = shape.stride;
   for (int r = 0; r < s; ++r) {
     DepthwisePhase& phase = plan.phases[r];
