@@ -74,7 +74,9 @@ def backward_is_faster(x: Tensor, kernel: int, stride: int) -> bool:
 
 
 def _cast(t: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    return t.to(dtype) if t is not None and t.is_floating_point() else t
+    if t is None or t.dtype == dtype or not t.is_floating_point():
+        return t
+    return t.to(dtype)
 
 
 def check(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> None:
@@ -117,9 +119,11 @@ def depthwise_conv2d_reference(
     weight, bias = _cast(weight, x.dtype), _cast(bias, x.dtype)
     with torch.autocast(x.device.type, enabled=False):
         y = torch.conv2d(x, weight, bias, stride, padding, 1, weight.shape[0])
-    if is_transformed():
+    form = memory_format_of(x)
+    # torch.vmap knows no memory format but the contiguous one.
+    if is_transformed() or y.is_contiguous(memory_format=form):
         return y
-    return y.contiguous(memory_format=memory_format_of(x))
+    return y.contiguous(memory_format=form)
 
 
 def _fake(x, weight, bias, stride, padding):
@@ -190,12 +194,12 @@ def _backward_autograd(dy, x, weight, stride, padding, need_x, need_weight):
 def _composed_backward(dy, x, weight, stride, padding, need_x, need_weight):
     """PyTorch's backward, differentiable any number of times and in any mode."""
     dx, dweight, _ = torch.ops.aten.convolution_backward.default(
-        dy, x, weight.to(x.dtype), None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0],
+        dy, x, _cast(weight, x.dtype), None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0],
         weight.shape[0], [need_x, need_weight, False],
     )  # fmt: skip
     return (
         dx if need_x else x.new_empty(0),
-        dweight.to(weight.dtype) if need_weight else weight.new_empty(0),
+        _cast(dweight, weight.dtype) if need_weight else weight.new_empty(0),
     )
 
 
