@@ -18,6 +18,7 @@ from .expansions import SWEEPS, sweep_table
 from .first_contact import first_contact_table
 from .images_per_second import images_table
 from .ledger import ledger_table
+from .operator_tables import depthwise_table
 from .published import published_table
 from .replaced import replaced_table, trained_table
 from .results import records_table, results_table
@@ -53,6 +54,9 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "records": records_table,
     "benchmarks": lambda docs: benchmarks_table(docs / "benchmarks"),
     "speed": lambda docs: speed_table(docs / "benchmarks"),
+    "depthwise": _of(
+        "benchmarks/depthwise-cpu-float32.json", lambda record: depthwise_table(record["rows"])
+    ),
     "bandwidth": lambda docs: bandwidth_table(docs / "benchmarks"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -60,3 +60,24 @@ class Timer:
             torch.cuda.synchronize()
             times.append(events[0].elapsed_time(events[1]) / 1000)
         return statistics.median(times)
+
+
+def alternate(functions: Sequence[Callable[[], object]], seconds: float) -> list[float]:
+    """The median times of calls on the CPU, in seconds.
+
+    The functions take turns, so that whatever disturbs the machine disturbs all of them.
+
+    Args:
+        functions: What to compare.
+        seconds: How long to repeat; a few rounds are timed in any case.
+    """
+    times = [[] for _ in functions]
+    for function in functions:
+        function()
+    end = time.perf_counter() + seconds
+    while len(times[0]) < 5 or time.perf_counter() < end:
+        for function, found in zip(functions, times, strict=True):
+            start = time.perf_counter()
+            function()
+            found.append(time.perf_counter() - start)
+    return [statistics.median(found) for found in times]

@@ -105,8 +105,7 @@ def check(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: 
     height, width = x.shape[2:]
     if min(height, width) < max(1, kernel - 2 * padding):
         raise ValueError(
-            f"a kernel of {kernel} pixels does not fit on maps of {height}x{width} with "
-            f"{padding=}"
+            f"a kernel of {kernel} pixels does not fit on maps of {height}x{width} with {padding=}"
         )
 
 

@@ -221,7 +221,8 @@ def test_empty_batch(channels_last):
     found = results(depthwise_conv2d, inputs)
     assert found["y"].shape == inputs.x.shape
     for name in ("weight", "bias"):
-        assert found[name].eq(0).all() and found[name].shape == getattr(inputs, name).shape
+        assert found[name].eq(0).all()
+        assert found[name].shape == getattr(inputs, name).shape
 
 
 @needs_library
