@@ -36,8 +36,8 @@ struct ScratchMap {
   }
 };
 
-// The rows of the kernel that a row of the result sums over: those from `first` on that follow each
-// other by the step of the plan, and the row that the first of them reads.
+// The rows of the kernel that a row of the result sums over, from `first` on, and the row that the
+// first of them reads. In the backward they follow each other by the stride.
 struct RowTaps {
   int first;
   int count;
@@ -59,11 +59,11 @@ struct DepthwisePlan {
   int first_column;
   int columns;
   DepthwisePhase phases[kMaxStride];
-  int64_t images;  // of a task
-  int64_t band;    // rows of the result, y or dx, that a task works on at a time
-  const RowTaps* row_taps;  // by row of the result
+  int64_t images;             // of a task
+  int64_t band;               // rows of the result, y or dx, that a task works on at a time
+  const RowTaps* row_taps;    // by row of the result
   const RowRange* band_rows;  // by band
-  const RowRange* tap_rows;  // by band and row of the kernel; the forward has none
+  const RowRange* tap_rows;   // by band and row of the kernel; the forward has none
   ScratchMap x;
   ScratchMap y;
 

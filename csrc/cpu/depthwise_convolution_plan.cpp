@@ -75,10 +75,8 @@ HostPlan::HostPlan(const DepthwiseShape& shape) : plan_{} {
     phase.offset = floor_divide(phase.first - shape.padding, s);
     phase.width = divide_up(std::max<int64_t>(0, shape.width - r), s);
   }
-  const int64_t tasks_of_an_image = plan.blocks();
-  const int64_t chunks =
-      std::clamp<int64_t>(divide_up(kTasks, tasks_of_an_image), 1, std::max<int64_t>(shape.batch, 1));
-  plan.images = std::max<int64_t>(1, divide_up(shape.batch, chunks));
+  const int64_t images = std::max<int64_t>(shape.batch, 1);
+  plan.images = divide_up(images, std::min(images, divide_up(kTasks, plan.blocks())));
 }
 
 HostPlan HostPlan::forward(const DepthwiseShape& shape, int64_t value_bytes, Layout layout) {

@@ -16,7 +16,8 @@ void parallel_for(int64_t size, int64_t grain, const cpu::Body& body) {
 
 DepthwiseShape checked_shape(const Tensor& x, const Tensor& weight, int64_t stride,
                              int64_t padding) {
-  STD_TORCH_CHECK(x.dim() == 4, "x must have 4 dimensions (N, C, H, W), got ", x.dim());
+  STD_TORCH_CHECK(x.dim() == 4 && x.size(1) >= 1,
+                  "x must have 4 dimensions (N, C, H, W) and a channel, got ", x.dim());
   const ScalarType type = x.scalar_type();
   STD_TORCH_CHECK(type == ScalarType::Float || type == ScalarType::Double ||
                       type == ScalarType::BFloat16,

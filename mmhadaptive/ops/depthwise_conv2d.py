@@ -81,8 +81,8 @@ def _cast(t: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 
 def check(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> None:
     """Raise a ValueError or TypeError that names what is wrong."""
-    if x.dim() != 4:
-        raise ValueError(f"x must have the shape (N, C, H, W), got {tuple(x.shape)}")
+    if x.dim() != 4 or x.shape[1] == 0:
+        raise ValueError(f"x must have the shape (N, C, H, W) with C > 0, got {tuple(x.shape)}")
     if x.dtype not in DTYPES:
         raise TypeError(f"x must be of one of the types {DTYPES}, got {x.dtype}")
     channels, kernel = x.shape[1], weight.shape[-1]

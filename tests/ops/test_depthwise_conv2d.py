@@ -374,6 +374,11 @@ def test_schema():
 
 WRONG = {
     "dimensions": (lambda i: replace(i, x=i.x[0]), ValueError, "x must have the shape"),
+    "no channel": (
+        lambda i: replace(i, x=i.x[:, :0], weight=i.weight[:0], bias=None),
+        ValueError,
+        r"x must have the shape \(N, C, H, W\) with C > 0",
+    ),
     "integer x": (lambda i: replace(i, x=i.x.long()), TypeError, "x must be .* torch.int64"),
     "half x": (lambda i: replace(i, x=i.x.half()), TypeError, "x must be .* torch.float16"),
     "weight": (lambda i: replace(i, weight=i.weight[1:]), ValueError, r"weight .* \(19, 1, k, k\)"),
