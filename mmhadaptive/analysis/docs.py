@@ -23,6 +23,7 @@ from .published import published_table
 from .replaced import replaced_table, trained_table
 from .results import records_table, results_table
 from .speed import bandwidth_table, benchmarks_table, speed_table
+from .training_step import operators_table, training_table
 
 BLOCK = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
@@ -49,6 +50,12 @@ TABLES: dict[str, Callable[[Path], str]] = {
     ),
     "detection-step": _of(
         "results/detection_step.json", lambda record: step_table(record["seconds"])
+    ),
+    "training-step": _of(
+        "results/training_step.json", lambda record: training_table(record["detectors"])
+    ),
+    "training-operators": _of(
+        "results/training_step.json", lambda record: operators_table(record["detectors"])
     ),
     "channels": lambda docs: channels_table(),
     "first-contact": first_contact_table,
