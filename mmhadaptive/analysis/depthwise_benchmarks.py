@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 
 import torch
@@ -12,7 +13,7 @@ from mmhadaptive.layers import DepthwiseConv2d
 from mmhadaptive.models import HadaptiveNet
 
 from .operator_benchmarks import Options
-from .timers import alternate
+from .timers import median_times
 
 # Batch, channels, kernel, map, stride. The first six are layers of Hadaptive-Net-S with inputs of
 # 64 to 320 pixels, then its Ghost expansions at 224 and one with stride.
@@ -27,28 +28,26 @@ CASES = (
     (16, 64, 3, 56, 1),
     (16, 144, 5, 28, 2),
 )
+CASE_ROUNDS = 200
 # Batch and input of a step of the classifier.
 STEPS = ((64, 64), (16, 224))
+STEP_ROUNDS = 30
 
 
 def depthwise(options: Options) -> Iterator[dict]:
     """Both layers in training on the CPU, and a classifier's training step with either.
 
-    Each row holds the ``case``, ``what`` of it is timed, and the seconds of both, which take turns.
+    Each row holds the ``case``, ``what`` of it is timed, and the seconds of both, which take turns
+    for a fixed number of rounds.
     """
     for case in CASES:
         for channels_last in options.channels_last:
             yield from _convolution(options, *case, channels_last)
     for batch, size in STEPS:
-        steps = [_step(model, batch, size) for model in _classifiers()]
-        yield _row(f"Hadaptive-Net-S, {batch} x {size}²", "step", True, steps, 20 * options.seconds)
-
-
-def _row(
-    case: str, what: str, channels_last: bool, functions: list[Callable], seconds: float
-) -> dict:
-    conv2d, own = alternate(functions, seconds)
-    return dict(case=case, what=what, channels_last=channels_last, conv2d=conv2d, own=own)
+        plain, own = (_step(model, batch, size) for model in _classifiers())
+        times = median_times(dict(conv2d=plain, own=own), STEP_ROUNDS)
+        case = f"Hadaptive-Net-S, {batch} x {size}²"
+        yield dict(case=case, what="step", channels_last=True, **times)
 
 
 def _convolution(
@@ -66,14 +65,15 @@ def _convolution(
     ).to(options.dtype)
     x = torch.randn(batch, channels, extent, extent, dtype=options.dtype)
     x = x.contiguous(memory_format=form).requires_grad_()
-    layers = [_plain(own), own]
+    layers = dict(conv2d=_plain(own), own=own)
     case = f"{batch} x {channels} x {extent}², {kernel}x{kernel}"
     if stride > 1:
         case += f", stride {stride}"
-    forwards = [lambda layer=layer: layer(x) for layer in layers]
-    yield _row(case, "forward", channels_last, forwards, options.seconds)
-    backwards = [_backward(layer(x), [x, layer.weight]) for layer in layers]
-    yield _row(case, "backward", channels_last, backwards, options.seconds)
+    forward = {name: functools.partial(layer, x) for name, layer in layers.items()}
+    backward = {name: _backward(layer(x), [x, layer.weight]) for name, layer in layers.items()}
+    for what, functions in (("forward", forward), ("backward", backward)):
+        times = median_times(functions, CASE_ROUNDS)
+        yield dict(case=case, what=what, channels_last=channels_last, **times)
 
 
 def _backward(y: Tensor, inputs: list[Tensor]) -> Callable[[], object]:

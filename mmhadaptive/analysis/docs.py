@@ -14,6 +14,7 @@ from mmengine.fileio import load
 
 from .bert import bert_table
 from .channels import channels_table
+from .detection_step import step_table
 from .expansions import SWEEPS, sweep_table
 from .first_contact import first_contact_table
 from .images_per_second import images_table
@@ -23,6 +24,7 @@ from .published import published_table
 from .replaced import replaced_table, trained_table
 from .results import records_table, results_table
 from .speed import bandwidth_table, benchmarks_table, speed_table
+from .training_step import operators_table, training_table
 
 BLOCK = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
@@ -46,6 +48,15 @@ TABLES: dict[str, Callable[[Path], str]] = {
     ),
     "images-per-second": _of(
         "results/data_pipeline.json", lambda record: images_table(record["images_per_second"])
+    ),
+    "detection-step": _of(
+        "results/detection_step.json", lambda record: step_table(record["seconds"])
+    ),
+    "training-step": _of(
+        "results/training_step.json", lambda record: training_table(record["detectors"])
+    ),
+    "training-operators": _of(
+        "results/training_step.json", lambda record: operators_table(record["detectors"])
     ),
     "channels": lambda docs: channels_table(),
     "first-contact": first_contact_table,

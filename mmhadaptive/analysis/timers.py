@@ -1,10 +1,10 @@
-"""How long a function takes."""
+"""How long functions take."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
@@ -62,22 +62,23 @@ class Timer:
         return statistics.median(times)
 
 
-def alternate(functions: Sequence[Callable[[], object]], seconds: float) -> list[float]:
-    """The median times of calls on the CPU, in seconds.
+def median_times(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The median seconds of calls that take turns, so that what disturbs them disturbs all.
 
-    The functions take turns, so that whatever disturbs the machine disturbs all of them.
-
-    Args:
-        functions: What to compare.
-        seconds: How long to repeat; a few rounds are timed in any case.
+    Each is called once before; work on a GPU is waited for.
     """
-    times = [[] for _ in functions]
-    for function in functions:
-        function()
-    end = time.perf_counter() + seconds
-    while len(times[0]) < 5 or time.perf_counter() < end:
-        for function, found in zip(functions, times, strict=True):
+    times = {name: [] for name in functions}
+    for turn in range(rounds + 1):
+        for name, function in functions.items():
+            _synchronize()
             start = time.perf_counter()
             function()
-            found.append(time.perf_counter() - start)
-    return [statistics.median(found) for found in times]
+            _synchronize()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -4,7 +4,7 @@
     python tools/analysis/benchmark_ops.py memory --device cpu --threads 1
     python tools/analysis/benchmark_ops.py sweep --device cuda
     python tools/analysis/benchmark_ops.py model --device cuda
-    python tools/analysis/benchmark_ops.py depthwise --threads 2 --layouts nhwc --seconds 1
+    python tools/analysis/benchmark_ops.py depthwise --threads 2 --layouts nhwc
 
 ``layers`` times every ACH layer of Hadaptive-Net S, M and L against the same computation in eager
 PyTorch and, with ``--compile``, in torch.compile. ``memory`` compares tensors larger than any cache
@@ -34,6 +34,7 @@ from mmhadaptive.analysis import operator_benchmarks as suites
 from mmhadaptive.analysis import operator_tables as tables
 from mmhadaptive.analysis.depthwise_benchmarks import depthwise
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.ops.library import DEVICES
 from mmhadaptive.visualization import draw_speedups, draw_strategies, to_png
@@ -108,4 +109,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
