@@ -13,6 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmhadaptive.io.record import write_record
+from mmhadaptive.optional import MMCV_OPERATORS, needs
 
 from .hooks import MovedWorkDirHook, check_shapes
 
@@ -89,9 +90,14 @@ def build_runner(cfg: Config) -> Runner:
     """Build the config's Runner, on CPUs also for several processes.
 
     Raises:
+        ImportError: The config is of a detector, and mmcv has no operators.
         ValueError: Neck, head or anchors do not fit the backbone; see
             :func:`mmhadaptive.engine.check_shapes`.
     """
+    if cfg.get("default_scope") == "mmdet":
+        # mmdet would say so only at the first prediction, after an epoch.
+        with needs(*MMCV_OPERATORS, user="detection"):
+            import mmcv._ext  # noqa: F401
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():
         # mmengine would select a CUDA device; a process group that exists already it leaves alone.
         torch.distributed.init_process_group("gloo")
