@@ -89,7 +89,8 @@ def softmax_focal_loss_backward(
     factors = alpha * (gamma * (1 - p) ** (gamma - 1) * p * log_p - (1 - p) ** gamma)
     buff.copy_(torch.where(target >= 0, factors * label_weights(target, weight), 0))
     for rows in chunks(input):
-        gradient = buff[rows, None] * (is_label(target[rows], input) - upcast(input[rows]))
+        p = upcast(input[rows])
+        gradient = buff[rows, None] * (is_label(target[rows], p).to(p.dtype) - p)
         grad_input[rows] = torch.where(target[rows, None] >= 0, gradient, 0)
 
 

@@ -1,6 +1,7 @@
 """Non-maximum suppression of boxes, plain and soft.
 
-Boxes are (n, 4) with the corners x1, y1, x2, y2 in pixels, scores (n,). A box is x2 - x1 + offset
+The functions compute on the CPU, but for torchvision's operator; results go back to the device of
+the boxes. Boxes are (n, 4) with the corners x1, y1, x2, y2 in pixels, scores (n,). A box is x2 - x1 + offset
 wide. As in mmcv, overlaps are computed in float32 and compared with a threshold in float32, so that
 decisions are the same to the last bit.
 """
@@ -26,11 +27,13 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     Returns:
         Indices of the kept boxes, int64, on the device of ``boxes``.
     """
+    # Unstable, as mmcv's, which makes it the same among equal scores.
+    ordered = scores.detach().sort(0, descending=True).indices
     if offset == 0 and torchvision_has_nms(boxes.device.type):
-        # Its threshold is a double.
-        threshold = float(np.float32(iou_threshold))
-        return torch.ops.torchvision.nms(boxes.float(), scores.float(), threshold)
-    order = score_order(scores)
+        ranks = torch.arange(len(ordered), 0, -1, device=boxes.device).float()
+        threshold = float(np.float32(iou_threshold))  # Its threshold is a double.
+        return ordered[torch.ops.torchvision.nms(boxes[ordered].float(), ranks, threshold)]
+    order = ordered.cpu().numpy()
     columns = box_columns(boxes, offset)[:, order]
     kept = []
     while order.size:
@@ -60,7 +63,7 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     Returns:
         Indices of each group by falling score, the kept box first.
     """
-    order = score_order(dets[:, 4])
+    order = dets[:, 4].sort(0, descending=True).indices.numpy()
     columns = box_columns(dets[:, :4], 0)[:, order]
     groups = []
     while order.size:
@@ -147,24 +150,20 @@ def soft_weights(
     return np.where(overlaps >= np.float32(iou_threshold), lowered, np.float32(1))
 
 
-def score_order(scores: Tensor) -> np.ndarray:
-    """Indices by falling score; equal ones in the order of mmcv, which is that of this sort."""
-    return scores.detach().cpu().float().sort(0, descending=True).indices.numpy()
-
-
+@np.errstate(over="ignore", invalid="ignore")
 def box_columns(boxes: Tensor, offset: int) -> np.ndarray:
     """x1, y1, x2, y2 and the area of (n, 4) boxes as rows of a (5, n) array of float32."""
     x1, y1, x2, y2 = boxes.detach().cpu().float().numpy().T
     return np.stack([x1, y1, x2, y2, (x2 - x1 + offset) * (y2 - y1 + offset)])
 
 
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")
 def overlap(a: np.ndarray, b: np.ndarray, offset: int) -> np.ndarray:
     """Intersection over union of boxes as ``box_columns`` gives them, broadcast; NaN for 0 / 0."""
     width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0]) + offset
     height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1]) + offset
     shared = np.fmax(width, 0) * np.fmax(height, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return shared / (a[4] + b[4] - shared)
+    return shared / (a[4] + b[4] - shared)
 
 
 @cache

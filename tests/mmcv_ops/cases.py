@@ -165,10 +165,10 @@ def call(operator, arguments):
     if operator in ("nms", "soft_nms", "batched_nms"):
         dets, kept = function(**arguments)
         assert torch.equal(dets[:, :4], arguments["boxes"][kept])
-        if "soft_nms" in (operator, arguments.get("nms_cfg", {}).get("type")):
-            return dict(kept=kept, scores=dets[:, 4])
-        assert torch.equal(dets[:, 4], arguments["scores"][kept])
-        return dict(kept=kept)
+        if operator == "nms":
+            assert torch.equal(dets[:, 4], arguments["scores"][kept])
+            return dict(kept=kept)
+        return dict(kept=kept, scores=dets[:, 4])
     leaf = arguments["input"].clone().requires_grad_()
     output = function(leaf, *(value for name, value in arguments.items() if name != "input"))
     weights = torch.linspace(-1, 1, output.numel()).view_as(output)
