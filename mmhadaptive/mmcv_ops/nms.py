@@ -1,9 +1,9 @@
 """Non-maximum suppression of boxes, plain and soft.
 
-The functions compute on the CPU, but for torchvision's operator; results go back to the device of
-the boxes. Boxes are (n, 4) with the corners x1, y1, x2, y2 in pixels, scores (n,). A box is x2 - x1 + offset
+Boxes are (n, 4) with the corners x1, y1, x2, y2 in pixels, scores (n,). A box is x2 - x1 + offset
 wide. As in mmcv, overlaps are computed in float32 and compared with a threshold in float32, so that
-decisions are the same to the last bit.
+decisions are the same to the last bit. All is computed on the CPU, but for torchvision's operator;
+results go back to the device of the boxes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Random cases of mmcv's operators, and what mmcv's own compiled module made of them.
 
-``python -m tests.mmcv_ops.cases``, beside an mmcv with compiled operators and a C++ compiler, writes
-``cases.npz`` anew. It holds results only: the inputs are drawn again, by NumPy's legacy generator,
-whose numbers never change. mmcv has focal loss for CUDA only; its kernels are compiled for the CPU.
+``python -m tests.mmcv_ops.cases``, beside an mmcv with compiled operators and a C++ compiler,
+writes ``cases.npz`` anew. It holds results only: the inputs are drawn again, by NumPy's legacy
+generator, whose numbers never change. mmcv has focal loss for CUDA only; its kernels are compiled
+for the CPU.
 """
 
 from __future__ import annotations
