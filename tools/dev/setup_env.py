@@ -173,6 +173,8 @@ class Environment:
                 "Python's venv module could not install pip; on Debian and Ubuntu, "
                 f"install the package python3-venv.\n{error}"
             ) from error
+        # That of Python 3.11 takes twice as long.
+        self.install("Replacing pip", "pip")
 
     def pip(self, title: str, *arguments: str, env: dict | None = None) -> None:
         """Run ``pip`` under the constraints file."""
