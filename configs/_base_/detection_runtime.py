@@ -6,6 +6,7 @@ custom_imports = dict(
         "mmhadaptive.models.dense_heads",
         "mmhadaptive.engine",
         "mmhadaptive.evaluation",
+        "mmhadaptive.transforms",
     ],
     allow_failed_imports=False,
 )

@@ -14,6 +14,7 @@ from mmengine.fileio import load
 
 from .bert import bert_table
 from .channels import channels_table
+from .detection_step import step_table
 from .expansions import SWEEPS, sweep_table
 from .first_contact import first_contact_table
 from .images_per_second import images_table
@@ -45,6 +46,9 @@ TABLES: dict[str, Callable[[Path], str]] = {
     ),
     "images-per-second": _of(
         "results/data_pipeline.json", lambda record: images_table(record["images_per_second"])
+    ),
+    "detection-step": _of(
+        "results/detection_step.json", lambda record: step_table(record["seconds"])
     ),
     "channels": lambda docs: channels_table(),
     "first-contact": first_contact_table,

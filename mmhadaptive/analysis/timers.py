@@ -1,4 +1,4 @@
-"""How long a function takes."""
+"""How long functions take."""
 
 from __future__ import annotations
 
@@ -60,3 +60,25 @@ class Timer:
             torch.cuda.synchronize()
             times.append(events[0].elapsed_time(events[1]) / 1000)
         return statistics.median(times)
+
+
+def median_times(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The median seconds of calls that take turns, so that what disturbs them disturbs all.
+
+    Each is called once before; work on a GPU is waited for.
+    """
+    times = {name: [] for name in functions}
+    for turn in range(rounds + 1):
+        for name, function in functions.items():
+            _synchronize()
+            start = time.perf_counter()
+            function()
+            _synchronize()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -14,6 +14,7 @@ import torch
 
 from .whole import write_file
 
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "mmpretrain", "timm", "transformers")
 
 
@@ -41,14 +42,16 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
 def _commit() -> str:
-    root = Path(__file__).resolve().parents[2]
-    result = subprocess.run(
-        ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-    )
-    return result.stdout.strip() or "unknown"
+    commit = _git("describe", "--always", "--abbrev=12")
+    # Records stand in docs: what one of them changes says nothing about the code of the next.
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
+    return commit + ("-dirty" if changed else "") if commit else "unknown"
 
 
 def write_record(path: str | Path, **results) -> dict:

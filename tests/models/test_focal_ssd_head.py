@@ -31,11 +31,11 @@ META = dict(img_shape=(64, 64), pad_shape=(64, 64), scale_factor=(1.0, 1.0), ori
 
 
 def build_head(**options):
+    defaults = dict(num_classes=2, train_cfg=TRAIN_CFG, test_cfg=TEST_CFG)
     return MODELS.build(
         dict(
             type="FocalSSDHead",
             _scope_="mmdet",
-            num_classes=2,
             in_channels=(4, 6),
             anchor_generator=dict(
                 type="SSDAnchorGenerator",
@@ -46,9 +46,7 @@ def build_head(**options):
                 max_sizes=[32, 64],
             ),
             bbox_coder=dict(type="DeltaXYWHBBoxCoder", target_stds=(0.1, 0.1, 0.2, 0.2)),
-            train_cfg=TRAIN_CFG,
-            test_cfg=TEST_CFG,
-            **options,
+            **{**defaults, **options},
         )
     )
 

@@ -1,9 +1,9 @@
-"""Draw a COCO-format detection set from real handwritten digits.
+"""Draw a detection set, in COCO's format, and a classification set from real handwritten digits.
 
 Digits of scikit-learn's bundled set (1,797 images of 8x8 pixels, from the UCI repository) are
-enlarged, turned a little, coloured and pasted onto textures, several to an image. A digit that
-appears in a training image appears in no validation image. The set depends on the arguments
-alone and takes seconds.
+enlarged, turned a little, coloured and pasted onto textures: several to an image for detection,
+one to a crop for classification (``crops/train.npz`` and ``crops/val.npz``). A digit that appears
+in training appears in no validation. The sets depend on the arguments alone and take seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from rich.progress import track
 from sklearn.datasets import load_digits
 
+from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import new_folder
 
 CLASSES = [str(digit) for digit in range(10)]
@@ -56,6 +57,17 @@ def overlaps(box: tuple[int, int, int, int], others: list[tuple[int, int, int, i
     return False
 
 
+def blend(rng: np.random.Generator, image: np.ndarray, glyph: np.ndarray, x: int, y: int) -> None:
+    """Paint a glyph in a bright colour onto ``image``, its upper left corner at (x, y)."""
+    patch = image[y : y + glyph.shape[0], x : x + glyph.shape[1]]
+    patch += glyph[..., None] * (rng.uniform(200, 255, 3) - patch)
+
+
+def draw_height(rng: np.random.Generator, size: int) -> int:
+    """The height of a digit of an image of ``size`` pixels a side."""
+    return int(size * np.exp(rng.uniform(np.log(0.2), np.log(0.5))))
+
+
 def draw_image(
     rng: np.random.Generator, digits: np.ndarray, size: int
 ) -> tuple[np.ndarray, list[tuple[int, tuple[int, int, int, int]]]]:
@@ -63,7 +75,7 @@ def draw_image(
     image = draw_texture(rng, size)
     placed = []
     for _ in range(rng.integers(2, 7)):
-        height = int(size * np.exp(rng.uniform(np.log(0.2), np.log(0.5))))
+        height = draw_height(rng, size)
         row = int(rng.integers(len(digits)))
         glyph = draw_glyph(rng, digits[row], height)
         h, w = glyph.shape
@@ -73,10 +85,18 @@ def draw_image(
                 break
         else:
             continue
-        patch = image[y : y + h, x : x + w]
-        patch += glyph[..., None] * (rng.uniform(200, 255, 3) - patch)
+        blend(rng, image, glyph, x, y)
         placed.append((row, (x, y, w, h)))
     return image.astype(np.uint8), placed
+
+
+def draw_crop(rng: np.random.Generator, digit: np.ndarray, size: int) -> np.ndarray:
+    """A crop of half an image's size, with a digit of the sizes of :func:`draw_image`."""
+    image = draw_texture(rng, size)
+    glyph = draw_glyph(rng, digit, draw_height(rng, 2 * size))[:size, :size]
+    h, w = glyph.shape
+    blend(rng, image, glyph, int(rng.integers(0, size - w + 1)), int(rng.integers(0, size - h + 1)))
+    return image.astype(np.uint8)
 
 
 def split_digits(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -122,13 +142,30 @@ def draw_split(
     (folder / "annotations" / f"{name}.json").write_text(json.dumps(data))
 
 
+def draw_crops(
+    rng: np.random.Generator,
+    digits: np.ndarray,
+    labels: np.ndarray,
+    folder: Path,
+    name: str,
+    count: int,
+    size: int,
+) -> None:
+    """Write ``count`` crops to ``folder/crops/name.npz`` as ``images`` (RGB) and ``labels``."""
+    (folder / "crops").mkdir(exist_ok=True)
+    rows = rng.integers(len(digits), size=count)
+    images = [draw_crop(rng, digits[row], size) for row in track(rows, f"Drawing crops/{name}")]
+    np.savez(folder / "crops" / f"{name}.npz", images=np.stack(images), labels=labels[rows])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--out-dir", type=Path, default=Path("data/digits"), help="default: %(default)s"
     )
-    parser.add_argument("--train", type=int, default=800, help="training images (%(default)s)")
+    parser.add_argument("--train", type=int, default=4000, help="training images (%(default)s)")
     parser.add_argument("--val", type=int, default=200, help="validation images (%(default)s)")
+    parser.add_argument("--crops", type=int, default=16000, help="training crops (%(default)s)")
     parser.add_argument("--size", type=int, default=128, help="pixels a side (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -140,10 +177,12 @@ def main() -> None:
             for name, rows, count in (("train", train, args.train), ("val", val, args.val)):
                 images, labels = digits.images[rows], digits.target[rows]
                 draw_split(rng, images, labels, folder, name, count, args.size)
+                crops = args.crops if name == "train" else min(args.crops, 1000)
+                draw_crops(rng, images, labels, folder, name, crops, args.size // 2)
     except FileExistsError as error:
         parser.error(str(error))
     print(f"{args.out_dir}: {args.train} training and {args.val} validation images")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

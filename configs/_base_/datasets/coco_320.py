@@ -24,7 +24,7 @@ train_pipeline = [
         swap_channels=False,
     ),
     dict(type="Expand", mean=mean, to_rgb=True, ratio_range=(1, 2)),
-    dict(type="MinIoURandomCrop", min_ious=(0.1, 0.3, 0.5), min_crop_size=0.3),
+    dict(type="BatchedMinIoURandomCrop", min_ious=(0.1, 0.3, 0.5), min_crop_size=0.3),
     dict(type="Resize", scale=(input_size, input_size), keep_ratio=False),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackDetInputs"),

@@ -1,6 +1,6 @@
 # A short schedule from scratch for small sets on a CPU, at batch 8.
 _base_ = "sgd_120e.py"
-max_epochs = 18
+max_epochs = 36
 train_cfg = dict(max_epochs=max_epochs, val_interval=6)
 optim_wrapper = dict(optimizer=dict(lr=0.1), clip_grad=dict(max_norm=10))
 param_scheduler = [
