@@ -13,11 +13,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmhadaptive.io.record import write_record
-<<<<<<< HEAD
 from mmhadaptive.optional import MMCV_OPERATORS, needs
-=======
 from mmhadaptive.io.user_errors import UserError, blame_config
->>>>>>> main
 
 from .hooks import MovedWorkDirHook, check_shapes
 from .quiet import quiet_imports, quiet_logger
