@@ -13,8 +13,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmhadaptive.io.record import write_record
-from mmhadaptive.optional import MMCV_OPERATORS, needs
 from mmhadaptive.io.user_errors import UserError, blame_config
+from mmhadaptive.optional import MMCV_OPERATORS, needs
 
 from .hooks import MovedWorkDirHook, check_shapes
 from .quiet import quiet_imports, quiet_logger
@@ -90,6 +90,16 @@ def draw_test(cfg: Config, folder: str) -> None:
         hook.update(enable=True, out_dir=folder)
 
 
+def check_mmcv_operators() -> None:
+    """Refuse an mmcv without operators; mmdet would only at the first prediction, after an epoch.
+
+    Raises:
+        UserError: ``mmcv._ext`` cannot be imported.
+    """
+    with blame_config(), needs(*MMCV_OPERATORS, user="detection"):
+        import mmcv._ext  # noqa: F401
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the config's Runner, on CPUs also for several processes.
 
@@ -99,9 +109,7 @@ def build_runner(cfg: Config) -> Runner:
             of a detector, and mmcv has no operators.
     """
     if cfg.get("default_scope") == "mmdet":
-        # mmdet would say so only at the first prediction, after an epoch.
-        with blame_config(), needs(*MMCV_OPERATORS, user="detection"):
-            import mmcv._ext  # noqa: F401
+        check_mmcv_operators()
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():
         # mmengine would select a CUDA device; a process group that exists already it leaves alone.
         torch.distributed.init_process_group("gloo")

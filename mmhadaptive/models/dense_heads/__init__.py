@@ -2,7 +2,7 @@
 
 from mmhadaptive.optional import MMCV_OPERATORS, needs
 
-# mmdet would say so only at the first prediction.
+# Without them mmdet fails at the first prediction.
 with needs(*MMCV_OPERATORS, user=__name__):
     import mmcv._ext  # noqa: F401
 
