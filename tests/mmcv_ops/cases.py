@@ -172,7 +172,7 @@ def call(operator, arguments):
         return dict(kept=kept, scores=dets[:, 4])
     leaf = arguments["input"].clone().requires_grad_()
     output = function(leaf, *(value for name, value in arguments.items() if name != "input"))
-    weights = torch.linspace(-1, 1, output.numel()).view_as(output)
+    weights = torch.linspace(-1, 1, output.numel(), device=output.device).view_as(output)
     if operator != "roi_align":
         weights = torch.tensor(0.5)  # mmcv multiplies what it has for each element by one factor.
     (output * weights).sum().backward()
