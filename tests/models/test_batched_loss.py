@@ -153,6 +153,13 @@ def test_other_classification_losses():
         assert_as_mmdet(head, case(seed, (3, 0, 2)))
 
 
+def test_the_default_boxes_of_other_detectors():
+    generator = dict(type="AnchorGenerator", strides=[16, 32], scales=[1, 2], ratios=[0.5, 1, 2])
+    head = build_head(anchor_generator=generator)
+    for seed in range(3):
+        assert_as_mmdet(head, case(seed, (3, 0, 2)))
+
+
 def test_boxes_of_mmdets_type():
     head = build_head()
     *rest, truth, metas_ = case(0, (3, 0, 2))
@@ -194,6 +201,21 @@ def test_backward_twice():
     for a, b, c in zip(kept, double, again, strict=True):
         assert torch.equal(2 * a, b)
         assert torch.equal(a, c)
+
+
+def test_gradients_add_up_and_are_then_freed():
+    arguments = case(0, (3, 2))
+    total = sum(build_head().loss_by_feat(*arguments)["loss_cls"])
+    for _ in range(3):
+        total.backward(retain_graph=True)
+    for scores in arguments[0]:
+        scores.grad /= 3
+    summed = [scores.grad.clone() for scores in arguments[0]]
+    once = torch.autograd.grad(total, arguments[0])
+    for a, b in zip(summed, once, strict=True):
+        torch.testing.assert_close(a, b)
+    with pytest.raises(RuntimeError, match="second time"):
+        total.backward()
 
 
 def test_no_default_box_on_a_picture():

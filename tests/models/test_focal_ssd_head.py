@@ -31,24 +31,24 @@ META = dict(img_shape=(64, 64), pad_shape=(64, 64), scale_factor=(1.0, 1.0), ori
 
 
 def build_head(**options):
-    defaults = dict(num_classes=2, train_cfg=TRAIN_CFG, test_cfg=TEST_CFG)
-    return MODELS.build(
-        dict(
-            type="FocalSSDHead",
-            _scope_="mmdet",
-            in_channels=(4, 6),
-            anchor_generator=dict(
-                type="SSDAnchorGenerator",
-                scale_major=False,
-                strides=[16, 32],
-                ratios=[[2, 3]] * 2,
-                min_sizes=[16, 32],
-                max_sizes=[32, 64],
-            ),
-            bbox_coder=dict(type="DeltaXYWHBBoxCoder", target_stds=(0.1, 0.1, 0.2, 0.2)),
-            **{**defaults, **options},
-        )
+    defaults = dict(
+        type="FocalSSDHead",
+        _scope_="mmdet",
+        num_classes=2,
+        in_channels=(4, 6),
+        anchor_generator=dict(
+            type="SSDAnchorGenerator",
+            scale_major=False,
+            strides=[16, 32],
+            ratios=[[2, 3]] * 2,
+            min_sizes=[16, 32],
+            max_sizes=[32, 64],
+        ),
+        bbox_coder=dict(type="DeltaXYWHBBoxCoder", target_stds=(0.1, 0.1, 0.2, 0.2)),
+        train_cfg=TRAIN_CFG,
+        test_cfg=TEST_CFG,
     )
+    return MODELS.build({**defaults, **options})
 
 
 def ground_truth(*boxes, labels):

@@ -81,14 +81,15 @@ class _FocalLossOfMap(torch.autograd.Function):
                 (gradient,) = torch.autograd.grad(part, rows)
                 _put(buffer, positive, gradient.to(buffer.dtype))
             total += part.detach()
-        ctx.gradient = buffer
+        ctx.save_for_backward(buffer)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx, outer):
-        gradient = ctx.gradient if outer == 1 else ctx.gradient * outer
-        return gradient, *[None] * 7
+        (gradient,) = ctx.saved_tensors
+        # Never the saved tensor itself: it may become the .grad of a leaf, to which more is added.
+        return gradient * outer, *[None] * 7
 
 
 def _at(logits: Tensor, places: Places) -> Tensor:
