@@ -5,10 +5,15 @@ They are written against the LibTorch Stable ABI, so one build serves every torc
 with is needed. torch is looked up without being imported: in an isolated build it is not
 importable, but it is still in the environment that pip installs into.
 
+A wheel is for any machine: where there is an nvcc, it holds the CUDA library too, for all of
+``CUDA_ARCHITECTURES``. What is built in place (``pip install -e .``, ``build_ext --inplace``) is
+for this machine: the CUDA library is built if the installed torch has CUDA, for the GPUs that
+nvidia-smi sees, and for all architectures where it sees none, as in the build of a container.
+
 Environment variables:
-    MMHADAPTIVE_CUDA: ``1`` builds the CUDA library, ``0`` does not, ``auto`` (the default) builds
-        it if there is an nvcc.
-    TORCH_CUDA_ARCH_LIST: the CUDA architectures, as torch reads it: ``"8.0;9.0+PTX"``.
+    MMHADAPTIVE_CUDA: ``1`` builds the CUDA library for all architectures, or fails without an nvcc;
+        ``0`` does not build it; ``auto`` (the default) does as said above.
+    TORCH_CUDA_ARCH_LIST: other CUDA architectures, as torch reads it: ``"8.0;9.0+PTX"``.
     CXX, CUDA_HOME, MAX_JOBS: the compiler, the CUDA toolkit and the parallel compilations.
     MMHADAPTIVE_WERROR: ``1`` makes warnings errors, as the variable ``CI`` does where continuous
         integration sets it. They are none otherwise: an unknown compiler may warn of anything.
@@ -26,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
@@ -111,7 +117,7 @@ LIBRARIES = {
 
 
 def find_torch():
-    """The folder of the installed torch and its version, or None."""
+    """The folder of the installed torch, its version and that of its CUDA or None; else None."""
     folders = [Path(sysconfig.get_path(name)) / "torch" for name in ("platlib", "purelib")]
     spec = importlib.util.find_spec("torch")
     if spec is not None and spec.submodule_search_locations:
@@ -120,25 +126,53 @@ def find_torch():
         if (folder / "version.py").exists():
             text = (folder / "version.py").read_text()
             major, minor = re.search(r"__version__ = ['\"](\d+)\.(\d+)", text).groups()
-            return folder, (int(major), int(minor))
+            cuda = re.search(r"^cuda\b.*= ['\"](.+)['\"]", text, re.MULTILINE)
+            return folder, (int(major), int(minor)), cuda and cuda[1]
     return None
 
 
 def find_nvcc():
-    """The nvcc to build the CUDA library with, or None if it is not to be built."""
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    if home is not None:
+        return shutil.which("nvcc", path=str(Path(home) / "bin"))
+    return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+
+
+def architectures_here(nvcc):
+    """Those of this machine's GPUs; None where none is seen, or one that is newer than nvcc."""
+
+    def lines(*command):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return set()
+        return set(done.stdout.split())
+
+    here = lines("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
+    known = lines(nvcc, "--list-gpu-code")
+    if not {f"sm_{name.replace('.', '')}" for name in here} <= known:
+        return None
+    return ";".join(sorted(here))
+
+
+def plan_cuda(torch_cuda, for_this_machine):
+    """The nvcc to build the CUDA library with and its architectures, or None not to build it."""
     choice = os.environ.get("MMHADAPTIVE_CUDA", "auto")
     if choice not in ("0", "1", "auto"):
         raise ValueError(f"MMHADAPTIVE_CUDA must be 0, 1 or auto, got {choice!r}")
     if choice == "0":
         return None
-    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
-    if home is not None:
-        nvcc = shutil.which("nvcc", path=str(Path(home) / "bin"))
-    else:
-        nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
-    if nvcc is None and choice == "1":
-        raise FileNotFoundError("MMHADAPTIVE_CUDA=1, but there is no nvcc; set CUDA_HOME")
-    return nvcc
+    nvcc = find_nvcc()
+    if nvcc is None:
+        if choice == "1":
+            raise FileNotFoundError("MMHADAPTIVE_CUDA=1, but there is no nvcc; set CUDA_HOME")
+        return None
+    here = for_this_machine and choice == "auto"
+    if here and torch_cuda is None:
+        print("no CUDA library, as the installed torch is a CPU build (see MMHADAPTIVE_CUDA)")
+        return None
+    chosen = os.environ.get("TORCH_CUDA_ARCH_LIST")
+    return nvcc, chosen or (here and architectures_here(nvcc)) or CUDA_ARCHITECTURES
 
 
 def warnings_are_errors():
@@ -174,6 +208,9 @@ class BuildLibraries(build_ext):
     """Compiles with the plain compilers; torch.utils.cpp_extension would need torch imported."""
 
     def run(self):
+        # What an earlier build has left there, and this one may not build, would go into the wheel.
+        for name in LIBRARIES:
+            Path(self.build_lib, self.get_ext_filename(name)).unlink(missing_ok=True)
         torch = find_torch()
         if torch is None:
             self.skip("torch is not installed in this environment")
@@ -183,7 +220,9 @@ class BuildLibraries(build_ext):
             self.skip(f"there is no C++ compiler {self.cxx!r}")
         else:
             self.torch = torch[0]
-            self.compilers = {"c++": self.cxx, "nvcc": find_nvcc()}
+            plan = plan_cuda(torch[2], for_this_machine=self.inplace or self.editable_mode)
+            nvcc, self.architectures = plan or (None, None)
+            self.compilers = {"c++": self.cxx, "nvcc": nvcc}
             self.extensions = [
                 ext for ext in self.extensions if self.compilers[LIBRARIES[ext.name].compiler]
             ]
@@ -210,8 +249,8 @@ class BuildLibraries(build_ext):
         program, strict = self.compilers[compiler], warnings_are_errors()
         if compiler == "nvcc":
             program = [program, f"-ccbin={self.cxx}"]
-            architectures = os.environ.get("TORCH_CUDA_ARCH_LIST") or CUDA_ARCHITECTURES
-            flags = [*NVCC_FLAGS, f"--threads={self.jobs}", *architecture_flags(architectures)]
+            targets = architecture_flags(self.architectures)
+            flags = [*NVCC_FLAGS, f"--threads={self.jobs}", *targets]
             errors = ["-Werror=all-warnings", "-Xcompiler=-Werror"]
             link = ["-shared", "-cudart=static", "-Xlinker=-s"]
         else:
@@ -255,7 +294,15 @@ class BuildLibraries(build_ext):
         subprocess.run(command, check=True)
 
 
+class Wheel(bdist_wheel):
+    def get_tag(self):
+        """No library depends on a Python, and without a library there is nothing of a machine."""
+        platform_tag = super().get_tag()[2]
+        built = self.get_finalized_command("build_ext").extensions
+        return "py3", "none", platform_tag if built else "any"
+
+
 setup(
     ext_modules=[Extension(name, []) for name in LIBRARIES],
-    cmdclass={"build_ext": BuildLibraries},
+    cmdclass={"build_ext": BuildLibraries, "bdist_wheel": Wheel},
 )

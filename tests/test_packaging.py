@@ -1,13 +1,16 @@
-"""What the source distribution and the wheel hold."""
+"""What the source distribution and the wheel hold, and where the wheel runs."""
 
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
+from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.infer import BaseInferencer
 from mmengine.registry import MODELS, DefaultScope
@@ -15,6 +18,8 @@ from mmengine.registry import MODELS, DefaultScope
 import mmhadaptive.engine  # noqa: F401  makes the name known
 
 from .paths import ROOT
+
+CPU, CUDA = "libmmhadaptive_cpu.so", "libmmhadaptive_cuda.so"
 
 
 def tracked(*folders):
@@ -40,14 +45,14 @@ def build(kind, folder):
     return archive
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sdist(tmp_path_factory):
     """The unpacked source distribution of this checkout, in which libraries were compiled."""
     copy = tmp_path_factory.mktemp("checkout")
     for name in tracked():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
-    (copy / "mmhadaptive" / "ops" / "libmmhadaptive_cpu.so").touch()
+    (copy / "mmhadaptive" / "ops" / CPU).touch()
     target = tmp_path_factory.mktemp("sdist")
     with tarfile.open(build("sdist", copy)) as archive:
         assert not [member.name for member in archive if member.islnk() or member.issym()]
@@ -56,13 +61,32 @@ def sdist(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wheel(sdist):
     """The unpacked wheel that is built from the source distribution."""
     target = sdist.parent / "site"
     with zipfile.ZipFile(build("wheel", sdist)) as archive:
         archive.extractall(target)
     return target
+
+
+@pytest.fixture(scope="session")
+def compiled_wheel(sdist, tmp_path_factory):
+    """The wheel with what can be compiled here, which is the CUDA library for all architectures."""
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("needs a C++ compiler")
+    source = tmp_path_factory.mktemp("compiled") / "source"
+    shutil.copytree(sdist, source)
+    set_here = {"MMHADAPTIVE_CUDA", "TORCH_CUDA_ARCH_LIST", "PYTHONPATH"}
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", source],
+        cwd=source.parent,
+        env={name: value for name, value in os.environ.items() if name not in set_here},
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = source.parent.glob("*.whl")
+    return wheel
 
 
 def files(folder, *parts):
@@ -93,6 +117,138 @@ def test_the_wheel_holds_configs_and_tools_beside_the_package(wheel):
     assert modules == {n for n in package if n.endswith(".py") and "/.mim/" not in n}
     assert not [path for path in wheel.rglob("*") if path.is_symlink() or path.suffix == ".so"]
     assert {path.name.partition("-")[0] for path in wheel.iterdir()} == {"mmhadaptive"}
+
+
+@pytest.fixture(scope="session")
+def libraries(compiled_wheel):
+    """The folder with the libraries of the wheel."""
+    target = compiled_wheel.parent / "site"
+    with zipfile.ZipFile(compiled_wheel) as archive:
+        archive.extractall(target)
+    return target / "mmhadaptive" / "ops"
+
+
+def test_the_wheel_has_both_libraries_and_no_python_in_its_name(compiled_wheel, libraries):
+    assert compiled_wheel.name.split("-", 2)[2].startswith("py3-none-linux_")
+    expected = {CPU, CUDA} if shutil.which("nvcc") else {CPU}
+    assert {path.name for path in libraries.glob("*.so")} == expected
+
+
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf")
+@pytest.mark.parametrize("name", [CPU, CUDA])
+def test_libraries_depend_on_no_python_and_no_cxx_abi_of_torch(libraries, name):
+    if not (libraries / name).exists():
+        pytest.skip("needs nvcc")
+
+    def readelf(flag):
+        command = ["readelf", "--wide", flag, libraries / name]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    needed = [line.split("[")[1][:-1] for line in readelf("-d").splitlines() if "NEEDED" in line]
+    assert not [
+        name for name in needed if "python" in name or name.startswith(("libc10", "libcud"))
+    ]
+    undefined = [line.split()[-1] for line in readelf("--dyn-syms").splitlines() if " UND " in line]
+    # Stable functions have C linkage; a mangled name of torch would tie the library to one version.
+    assert not [name for name in undefined if name.startswith(("_ZN2at", "_ZN3c10", "_ZN5torch"))]
+    assert not [name for name in undefined if name.startswith("Py")]
+
+
+# The oldest that the libraries are for, from PyPI, where it is a CUDA build.
+OLDEST_TORCH = "2.10.0"
+# Tests of what is not installed: sources and setup.py.
+OF_SOURCES = ("test_build", "test_cuda_kernels", "test_index_maths", "test_without_framework")
+
+
+def other_python():
+    """The oldest Python from 3.10 on that is not the running one; else the running one."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in range(10, 14):
+        name = f"python3.{minor}"
+        for program in (shutil.which(name), *versions.glob(f"3.{minor}.*/bin/{name}")):
+            if program is None or minor == sys.version_info.minor:
+                continue
+            works = [program, "-c", "import ensurepip, venv"]
+            if not subprocess.run(works, capture_output=True).returncode:
+                return program
+    return sys.executable
+
+
+@pytest.fixture(scope="module")
+def other_environment():
+    """An environment of another Python with another torch, and nothing of OpenMMLab."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([other_python(), "-m", "venv", folder], check=True)
+        pip = [Path(folder, "bin", "python"), "-m", "pip", "install"]
+        packages = (f"torch=={OLDEST_TORCH}", "numpy", "pytest", "hypothesis")
+        options = ("--no-cache-dir", "--no-compile", "--disable-pip-version-check")
+        done = subprocess.run([*pip, *options, *packages], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no torch {OLDEST_TORCH} here: {done.stderr.strip().splitlines()[-1]}")
+        yield Path(folder)
+
+
+LOADED = """
+import mmhadaptive, torch
+from mmhadaptive.ops.library import DEVICES
+print(mmhadaptive.__path__[0], torch.__version__.split("+")[0], torch.version.cuda, *DEVICES)
+"""
+
+
+@pytest.mark.downloads
+def test_the_wheel_runs_beside_another_torch_and_python(
+    compiled_wheel, libraries, other_environment, tmp_path
+):
+    """Without a compiler, from a copy of the operator's tests outside of the checkout."""
+    python = other_environment / "bin" / "python"
+
+    def run(*arguments):
+        return subprocess.run(
+            [python, *arguments],
+            cwd=tmp_path,
+            env={"PATH": str(python.parent), "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+
+    subprocess.run([python, "-m", "pip", "install", "--no-deps", compiled_wheel], check=True)
+    loaded = run("-c", LOADED)
+    assert not loaded.stderr
+    package, version, cuda, *devices = loaded.stdout.split()
+    assert Path(package).is_relative_to(other_environment)
+    assert version == OLDEST_TORCH != torch.__version__.split("+")[0]
+    expected = {"cpu", "meta"}
+    if cuda != "None" and (libraries / CUDA).exists():
+        expected.add("cuda")
+    assert set(devices) == expected
+
+    shutil.copytree(ROOT / "tests" / "ops", tmp_path / "tests" / "ops")
+    ignored = [f"--ignore=tests/ops/{name}.py" for name in OF_SOURCES]
+    # Two tests take many gigabytes, and test what is in no torch.
+    done = run("-m", "pytest", "-q", "-rs", "tests/ops", "-k", "not 2_to_the_31", *ignored)
+    assert not done.returncode, done.stdout
+    assert "the operator is not compiled" not in done.stdout
+
+
+@pytest.mark.downloads
+@pytest.mark.parametrize("compiler", ["c++", "nvcc"])
+def test_the_sources_have_what_the_headers_of_another_torch_declare(
+    setup_script, other_environment, compiler
+):
+    if compiler == "c++":
+        command = [os.environ.get("CXX", "g++"), *setup_script["CXX_FLAGS"], "-fsyntax-only"]
+    else:
+        command = ["nvcc", *setup_script["NVCC_FLAGS"], "-Xcompiler=-fsyntax-only"]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"needs {command[0]}")
+    (headers,) = other_environment.glob("lib/python3*/site-packages/torch")
+    libraries = setup_script["LIBRARIES"].values()
+    (sources,) = (library.sources for library in libraries if library.compiler == compiler)
+    for name, flags in sources:
+        if name.startswith("pytorch/"):
+            flags = [flag.format(torch=headers) for flag in flags]
+            source = ROOT / "csrc" / name
+            subprocess.run([*command, *flags, "-c", source, "-o", os.devnull], check=True)
 
 
 BY_NAME = """

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import mmcv
 import mmengine
-from mmdet.apis import DetInferencer
+from mmengine.logging import MMLogger
 from rich.progress import track
 
 from mmhadaptive.engine import check_state_dict
 from mmhadaptive.engine.coco_annotations import annotation_file
-from mmhadaptive.evaluation import CocoIds, CocoPredictions
+from mmhadaptive.engine.quiet import quiet_imports, quiet_logger
 from mmhadaptive.io.checkpoint import load_checkpoint_file
 from mmhadaptive.io.images import find_images, read_image
+from mmhadaptive.io.user_errors import blame_config, run_script
 from mmhadaptive.visualization import draw_contact_sheet
 
 BATCH_SIZE = 8
@@ -65,11 +66,18 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    quiet_imports()
+    from mmdet.apis import DetInferencer
+
+    from mmhadaptive.evaluation import CocoIds, CocoPredictions
+
     paths = find_images(args.input)[: args.limit]
-    inferencer = DetInferencer(
-        args.config, args.checkpoint, device=args.device, show_progress=False
-    )
     checkpoint = load_checkpoint_file(args.checkpoint, map_location="cpu")
+    quiet_logger(MMLogger.get_current_instance())
+    with blame_config():
+        inferencer = DetInferencer(
+            args.config, args.checkpoint, device=args.device, show_progress=False
+        )
     check_state_dict(
         inferencer.model,
         checkpoint.get("state_dict", checkpoint),
@@ -103,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

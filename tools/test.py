@@ -15,6 +15,7 @@ from mmhadaptive.engine.launch import (
     run_arguments,
 )
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.visualization import draw_confusion_matrix, to_png
 
@@ -68,4 +69,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -7,6 +7,7 @@ import torch
 from mmhadaptive.engine.coco_annotations import check_coco_annotations
 from mmhadaptive.engine.data_files import check_data_files
 from mmhadaptive.engine.launch import load_config, run_arguments, train
+from mmhadaptive.io.user_errors import UserError, run_script
 
 OPTIM_WRAPPERS = {"bfloat16": "BFloat16OptimWrapper", "float16": "AmpOptimWrapper"}
 
@@ -43,7 +44,7 @@ def main():
         cfg.optim_wrapper.type = OPTIM_WRAPPERS[args.amp]
     if args.auto_scale_lr:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
-            raise KeyError(f"{args.config} has no auto_scale_lr.base_batch_size")
+            raise UserError(f"{args.config} has no auto_scale_lr.base_batch_size")
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True
@@ -56,4 +57,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

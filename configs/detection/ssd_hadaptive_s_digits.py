@@ -5,7 +5,7 @@
 _base_ = [
     "../_base_/models/ssd_hadaptive_s.py",
     "../_base_/datasets/digits_128.py",
-    "../_base_/schedules/adamw_3e.py",
+    "../_base_/schedules/adamw_digits_3e.py",
     "../_base_/default_runtime.py",
     "../_base_/detection_runtime.py",
 ]

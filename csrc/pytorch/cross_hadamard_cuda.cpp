@@ -1,5 +1,6 @@
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
+#include <torch/headeronly/util/shim_utils.h>
 
 #include "../cuda/cross_hadamard.h"
 #include "cross_hadamard.h"
@@ -20,8 +21,7 @@ struct Cuda {
 
   static cudaStream_t stream(const Tensor& t) {
     void* stream = nullptr;
-    STABLE_TORCH_ERROR_CODE_CHECK(
-        aoti_torch_get_current_cuda_stream(t.get_device_index(), &stream));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(t.get_device_index(), &stream));
     return static_cast<cudaStream_t>(stream);
   }
 

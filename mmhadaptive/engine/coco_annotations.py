@@ -13,6 +13,8 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
+from mmhadaptive.io.user_errors import UserValueError
+
 from .data_files import is_local, metric_configs, type_name, unread_datasets
 
 KEYS = dict(
@@ -250,4 +252,4 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
         ]
     if problems:
         listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
-        raise ValueError(f"{cfg.filename} and its annotations do not fit:\n{listed}")
+        raise UserValueError(f"{cfg.filename} and its annotations do not fit:\n{listed}")

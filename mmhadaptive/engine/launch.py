@@ -13,8 +13,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import UserError, blame_config
 
 from .hooks import MovedWorkDirHook, check_shapes
+from .quiet import quiet_imports, quiet_logger
 
 
 def run_arguments(description: str) -> argparse.ArgumentParser:
@@ -46,11 +48,13 @@ def load_config(args: argparse.Namespace) -> Config:
     ``--work-dir`` wins over the config's ``work_dir``, which wins over ``work_dirs/<config name>``.
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    quiet_imports()
     if not Path(args.config).is_file():
         raise FileNotFoundError(f"no config at {args.config}")
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    with blame_config():
+        cfg = Config.fromfile(args.config)
+        if args.cfg_options is not None:
+            cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -66,11 +70,11 @@ def augment_test(cfg: Config) -> None:
     and mmpretrain's scripts.
 
     Raises:
-        KeyError: The config lacks one of the two.
+        UserError: The config lacks one of the two.
     """
     missing = [key for key in ("tta_model", "tta_pipeline") if key not in cfg]
     if missing:
-        raise KeyError(f"test-time augmentation needs {' and '.join(missing)} in the config")
+        raise UserError(f"test-time augmentation needs {' and '.join(missing)} in the config")
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
@@ -89,8 +93,8 @@ def build_runner(cfg: Config) -> Runner:
     """Build the config's Runner, on CPUs also for several processes.
 
     Raises:
-        ValueError: Neck, head or anchors do not fit the backbone; see
-            :func:`mmhadaptive.engine.check_shapes`.
+        UserError: A key or value of the config does not fit what it is for; or neck, head or
+            anchors do not fit the backbone, see :func:`mmhadaptive.engine.check_shapes`.
     """
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():
         # mmengine would select a CUDA device; a process group that exists already it leaves alone.
@@ -104,7 +108,13 @@ def build_runner(cfg: Config) -> Runner:
                 find_unused_parameters=cfg.get("find_unused_parameters", False),
             ),
         )
-    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    with blame_config():
+        runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    # What the Runner builds later out of the config.
+    for part in ("train_loop", "val_loop", "test_loop", "optim_wrapper", "param_scheduler"):
+        build = f"build_{part}"
+        setattr(runner, build, blame_config()(getattr(runner, build)))
+    quiet_logger(runner.logger)
     check_shapes(runner.model, cfg.get("model"))
     runner.register_hook(MovedWorkDirHook())
     return runner

@@ -15,6 +15,8 @@ from mmengine.model.weight_init import update_init_info
 from mmengine.runner import CheckpointLoader, load_state_dict
 from torch import nn
 
+from mmhadaptive.io.user_errors import UserValueError
+
 
 def _fits_by_prefix(module: nn.Module, state_dict: Mapping) -> Counter:
     """How many of a module's tensors a checkpoint holds, by what their names begin with there."""
@@ -52,9 +54,13 @@ def load_pretrained(init: PretrainedInit, module: nn.Module) -> None:
         module: The network to load into.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: Nothing fits; the message names the file and the prefix with which most would.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(init.checkpoint, init.map_location)
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(init.checkpoint, init.map_location)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"init_cfg of {type(module).__name__}: {error}") from error
     stored = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else {}
     state_dict = {str(name): value for name, value in stored.items()}
     # As in mmengine, DistributedDataParallel's prefix is dropped where none is given.
@@ -71,7 +77,7 @@ def load_pretrained(init: PretrainedInit, module: nn.Module) -> None:
         renamed = chosen.copy()
         module._load_from_state_dict(renamed, "", {}, True, [], [], [])
         if not _fits_by_prefix(module, renamed)[""]:
-            raise ValueError(_refusal(init, module, state_dict))
+            raise UserValueError(_refusal(init, module, state_dict))
     load_state_dict(module, chosen, logger="current")
     if hasattr(module, "_params_init_info"):
         update_init_info(module, init_info=init._get_init_info())

@@ -8,6 +8,8 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, set_random_seed
 from torch import nn
 
+from mmhadaptive.io.user_errors import UserValueError
+
 from .sampler_seed import seed_sampler
 from .schedule import replay_schedule
 
@@ -59,7 +61,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         done = self._iter - last["begin"] if last["epoch"] == self._epoch else 0
         previous = last.get("length", self._iter / max(self._epoch, 1))
         if 0 < done < previous != length:
-            raise ValueError(
+            raise UserValueError(
                 f"the checkpoint is {done} iterations into an epoch of {previous}, and this run's "
                 f"epochs have {length}: resume with the batch size and the number of processes of "
                 "the checkpoint, or from that of an epoch's end (--resume WORK_DIR/epoch_N.pth)"
@@ -99,7 +101,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         """Raise a ValueError if the loader cannot begin in the middle of an epoch."""
         sampler, workers = self.dataloader.sampler, self.dataloader.num_workers
         if workers or not hasattr(sampler, "start"):
-            raise ValueError(
+            raise UserValueError(
                 f"a {type(sampler).__name__} with {workers} workers cannot begin in the middle of "
                 "an epoch; it takes train_dataloader.sampler.type='ResumableSampler' and "
                 "train_dataloader.num_workers=0"

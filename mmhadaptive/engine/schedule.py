@@ -9,6 +9,8 @@ from mmengine.hooks import ParamSchedulerHook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
+from mmhadaptive.io.user_errors import UserValueError
+
 
 def optim_wrappers(wrapper: OptimWrapper) -> list[OptimWrapper]:
     """The wrappers of the single optimizers."""
@@ -44,7 +46,7 @@ def replay_schedule(runner: Runner, done: int) -> None:
     built = runner.param_schedulers
     for scheduler in chain(*built.values()) if isinstance(built, dict) else built:
         if getattr(scheduler, "need_val_args", False):
-            raise ValueError(
+            raise UserValueError(
                 f"{type(scheduler).__name__} cannot resume with epochs of another length: set the "
                 "batch size and the number of processes of the checkpoint"
             )

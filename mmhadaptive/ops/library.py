@@ -44,7 +44,7 @@ def load() -> frozenset[str]:
         if "cuda" not in devices and torch.cuda.is_available():
             warnings.warn(
                 "mmhadaptive was installed without its CUDA operator; the slower PyTorch "
-                "implementation is used on the GPU. Reinstall with nvcc, or MMHADAPTIVE_CUDA=1.",
+                "implementation is used on the GPU. Reinstall it where there is an nvcc.",
                 stacklevel=2,
             )
     if devices:

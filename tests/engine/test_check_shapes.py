@@ -35,13 +35,13 @@ def load(name, **model):
 
 WRONG = {
     "the neck has channels of another arch": (
-        "detection/ssd_hadaptive_s_digits",
+        "detection/ssd_hadaptive_s_bccd",
         dict(backbone=dict(arch="m")),
         "backbone HadaptiveNet gives 80, 128, 192 channels at strides 8, 16, 32, "
         "but model.neck SSDNeck takes 64, 96, 128 channels",
     ),
     "the head has channels of another arch": (
-        "detection/ssd_hadaptive_s_digits",
+        "detection/ssd_hadaptive_s_bccd",
         dict(backbone=dict(arch="m"), neck=dict(in_channels=NECK[:3], out_channels=NECK)),
         "backbone HadaptiveNet gives 80, 128, 192 channels at strides 8, 16, 32, neck SSDNeck "
         "makes of them 80, 128, 192, 128, 128 channels at strides 8, 16, 32, 64, 128, "
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_named(name, change, message):
 
 
 def test_before_the_run_by_our_scripts_and_by_those_of_mmdet(tmp_path):
-    cfg = load("detection/ssd_hadaptive_s_digits", backbone=dict(arch="m"))
+    cfg = load("detection/ssd_hadaptive_s_bccd", backbone=dict(arch="m"))
     cfg.update(work_dir=str(tmp_path), launcher="none", log_level="ERROR")
     runner = Runner.from_cfg(cfg)
     with pytest.raises(ValueError, match=r"but model\.neck SSDNeck takes"):
@@ -104,7 +104,7 @@ def test_before_the_run_by_our_scripts_and_by_those_of_mmdet(tmp_path):
 
 
 def test_the_model_is_left_as_it_was():
-    cfg = load("detection/ssd_hadaptive_s_digits")
+    cfg = load("detection/ssd_hadaptive_s_bccd")
     model = build(cfg).train()
     model.neck.eval()
     state = {name: value.clone() for name, value in model.state_dict().items()}

@@ -11,6 +11,8 @@ from mmengine.fileio import load
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import save_checkpoint
 
+from mmhadaptive.io.user_errors import UserError
+
 from ..paths import ROOT
 
 # The views of each picture: as it is, and mirrored.
@@ -111,5 +113,5 @@ def test_detector_merges_the_views(digits_config, run_here, tmp_path):
 
 
 def test_what_the_config_lacks_is_named(digits_config, run_here, tmp_path):
-    with pytest.raises(KeyError, match="needs tta_model and tta_pipeline in the config"):
+    with pytest.raises(UserError, match="needs tta_model and tta_pipeline in the config"):
         run_here("test.py", digits_config, "weights.pth", "--tta", "--work-dir", tmp_path)

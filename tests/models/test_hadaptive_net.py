@@ -195,3 +195,17 @@ def test_classifier_trains_and_predicts():
     loss = model.head(model.extract_feat(torch.randn(2, 3, 32, 32))).sum()
     loss.backward()
     assert model.backbone.stages[0][0].conv.weight.grad.abs().sum() > 0
+
+
+def test_a_shorter_backbone_leaves_out_later_stages():
+    whole, shorter = HadaptiveNet(TINY), HadaptiveNet(TINY, out_indices=(1,))
+    result = shorter.load_state_dict(whole.state_dict())
+    assert not result.unexpected_keys
+    weights = whole.state_dict()
+    for name, value in shorter.state_dict().items():
+        torch.testing.assert_close(value, weights[name], rtol=0, atol=0)
+    # The other way something is missing, and other names are still unknown.
+    with pytest.raises(RuntimeError, match="Missing key"):
+        whole.load_state_dict(shorter.state_dict())
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        shorter.load_state_dict(dict(weights, extra=weights["stages.0.0.conv.weight"]))

@@ -5,7 +5,6 @@ import pytest
 import torch
 from literal import make_inputs
 
-from mmhadaptive.layers import AdaptiveCrossHadamard
 from mmhadaptive.ops import cross_hadamard
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
@@ -19,6 +18,9 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not i
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_exported_layer_computes_the_same(tmp_path, norm, opset):
     """With ``dynamo=True``, which chooses its opset, and by the exporter that traces."""
+    pytest.importorskip("mmengine")
+    from mmhadaptive.layers import AdaptiveCrossHadamard
+
     torch.manual_seed(0)
     layer = AdaptiveCrossHadamard(12, 5, product_norm_cfg=norm and dict(type=norm)).eval()
     if norm:

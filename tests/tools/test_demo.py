@@ -28,9 +28,10 @@ def test_commands_from_any_folder(start, tmp_path, monkeypatch):
         if script.endswith("make_digits.py"):
             Path("data/digits").mkdir(parents=True)
         elif script.endswith("train.py"):
-            Path("work_dirs/demo").mkdir(parents=True)
+            work_dir = Path(arguments[arguments.index("--work-dir") + 1])
+            work_dir.mkdir(parents=True)
             # mmengine writes an absolute path; a relative one lies in the work dir.
-            Path("work_dirs/demo/last_checkpoint").write_text("epoch_18.pth\n")
+            (work_dir / "last_checkpoint").write_text("epoch_3.pth\n")
         elif script.endswith("test.py"):
             record = dict(metrics={"coco/bbox_mAP_50": 0.9})
             Path("work_dirs/demo/test.json").write_text(json.dumps(record))
@@ -39,15 +40,20 @@ def test_commands_from_any_folder(start, tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "run", run)
     runpy.run_path(str(demo), run_name="__main__")
     root = Path(os.path.relpath(tmp_path, here))
-    config = str(root / "configs" / "detection" / "ssd_hadaptive_s_digits.py")
-    checkpoint = "work_dirs/demo/epoch_18.pth"
+    configs = root / "configs"
+    classifier = str(configs / "classification" / "digits" / "hadaptive_s_digits.py")
+    detector = str(configs / "detection" / "ssd_hadaptive_s_digits.py")
+    checkpoint = "work_dirs/demo/detector/epoch_3.pth"
     assert [command[0] for command in commands] == [
         str(root / "tools" / f"{name}.py")
-        for name in ("data/make_digits", "train", "test", "infer")
+        for name in ("data/make_digits", "train", "train", "test", "infer")
     ]
     assert [command[1:4] for command in commands] == [
         ["--out-dir", "data/digits"],
-        [config, "--work-dir", "work_dirs/demo"],
-        [config, checkpoint, "--work-dir"],
-        ["data/digits/val", config, checkpoint],
+        [classifier, "--work-dir", "work_dirs/demo/classifier"],
+        [detector, "--work-dir", "work_dirs/demo/detector"],
+        [detector, checkpoint, "--work-dir"],
+        ["data/digits/val", detector, checkpoint],
     ]
+    pretrained = "model.backbone.init_cfg.checkpoint=work_dirs/demo/classifier/epoch_3.pth"
+    assert commands[2][-1] == pretrained

@@ -27,7 +27,7 @@ def trained(tmp_path_factory, run_tool, digits_config):
 
 def test_digits_depend_on_the_seed_alone(digits, tmp_path, run_tool):
     again = tmp_path / "again"
-    arguments = ["--train", 24, "--val", 8, "--size", 96]
+    arguments = ["--train", 24, "--val", 8, "--crops", 40, "--size", 96]
     run_tool("data/make_digits.py", "--out-dir", again, *arguments)
     for path in digits.rglob("*.*"):
         assert path.read_bytes() == (again / path.relative_to(digits)).read_bytes(), path
@@ -57,6 +57,16 @@ def test_digits_are_a_sound_coco_set(digits):
             assert y + h <= image["height"]
         pixels = cv2.imread(str(digits / split / "00001.png"))
         assert pixels.shape == (96, 96, 3)
+
+
+def test_crops_are_a_classification_set(digits):
+    for split in ("train", "val"):
+        with np.load(digits / "crops" / f"{split}.npz") as crops:
+            assert crops["images"].shape == (40, 48, 48, 3)
+            assert crops["images"].dtype == np.uint8
+            assert set(crops["labels"]) <= set(range(10))
+            # Every digit stands out of its texture.
+            assert (crops["images"].max((1, 2)) >= 195).all()
 
 
 def test_training_and_held_out_digits_are_disjoint():
@@ -132,8 +142,7 @@ def test_another_network_is_refused(trained, run_tool, tmp_path, digits_config):
 _base_ = {str(digits_config)!r}
 model = dict(
     backbone=dict(arch="m"),
-    neck=dict(in_channels=(80, 128, 192), out_channels=(80, 128, 192, 128, 128)),
-    bbox_head=dict(in_channels=(80, 128, 192, 128, 128)),
+    neck=dict(in_channels=[80, 128, 192]),
 )
 """
     )

@@ -15,6 +15,7 @@ from mmengine.logging import MMLogger
 
 from mmhadaptive.analysis.images_per_second import images_per_second, images_table
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import run_script
 
 
 def parse_args():
@@ -60,4 +61,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

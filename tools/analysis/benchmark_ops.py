@@ -31,6 +31,7 @@ import torch
 from mmhadaptive.analysis import operator_benchmarks as suites
 from mmhadaptive.analysis import operator_tables as tables
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.ops.library import DEVICES
 from mmhadaptive.visualization import draw_speedups, draw_strategies, to_png
@@ -102,4 +103,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -27,6 +27,7 @@ from mmhadaptive.analysis.expansions import EXTENT, SWEEPS, sweep, sweep_table
 from mmhadaptive.analysis.input_size import input_size
 from mmhadaptive.analysis.published import compare_published, published_table
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import blame_config, run_script
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.visualization import draw_complexity, to_png
 
@@ -58,14 +59,16 @@ def main():
     if args.size and (not args.config or len(args.size) > 2):
         parser.error("--size is one or two numbers for a config")
     if args.config:
-        cfg = Config.fromfile(args.config)
+        with blame_config():
+            cfg = Config.fromfile(args.config)
         try:
             size = args.size or input_size(cfg)
         except ValueError as error:
             parser.error(f"{error}; give it with --size")
         # One number stands for both sides.
         height, width = size[0], size[-1]
-        counts = config_complexity(cfg, (height, width))
+        with blame_config():
+            counts = config_complexity(cfg, (height, width))
         print(f"input        3 x {height} x {width}")
         for name in COUNTS:
             print(f"{name:12} {counts[name] / 1e6:.3f} M")
@@ -91,4 +94,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

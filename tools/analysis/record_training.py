@@ -18,6 +18,7 @@ from mmhadaptive.analysis.training import best_checkpoint, ended_alike, read_cur
 from mmhadaptive.io.checkpoint import load_checkpoint_file, save_checkpoint_file
 from mmhadaptive.io.publish import publishable
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.visualization import draw_training, to_png
 
@@ -59,4 +60,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -17,6 +17,7 @@ import numpy as np
 from rich.progress import track
 from sklearn.datasets import load_digits
 
+from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import new_folder
 
 CLASSES = [str(digit) for digit in range(10)]
@@ -184,4 +185,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

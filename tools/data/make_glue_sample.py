@@ -8,6 +8,7 @@ import argparse
 import random
 from pathlib import Path
 
+from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import new_folder
 
 GOOD = ["moving", "brilliant", "funny", "tender", "gripping", "honest", "clever", "warm", "lovely"]
@@ -65,4 +66,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

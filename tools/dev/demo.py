@@ -1,6 +1,7 @@
 """Train, evaluate and draw a small detector with the commands a user would type.
 
-Its backbone learns digits as a classifier first, and is loaded into the detector. Data and results go into ``data/digits`` and ``work_dirs/demo`` of the current folder.
+Its backbone learns digits as a classifier first, and is loaded into the detector. Data and results
+go into ``data/digits`` and ``work_dirs/demo`` of the current folder.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from mmhadaptive.analysis.docs import stale_blocks
+from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import write_file
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -33,4 +34,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

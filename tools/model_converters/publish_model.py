@@ -9,6 +9,7 @@ and log are left out, and so are the folders of absolute paths in the config tha
 import argparse
 
 from mmhadaptive.io.publish import KEYS, publish
+from mmhadaptive.io.user_errors import blame_config, run_script
 
 
 def main():
@@ -26,8 +27,10 @@ def main():
         help="where training averaged the weights, those that it averaged",
     )
     args = parser.parse_args()
-    print(publish(args.in_file, args.out_file, keys=args.save_keys, averaged=not args.no_ema))
+    with blame_config():
+        name = publish(args.in_file, args.out_file, keys=args.save_keys, averaged=not args.no_ema)
+    print(name)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

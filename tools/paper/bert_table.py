@@ -9,6 +9,7 @@ from pathlib import Path
 from mmhadaptive.analysis.bert import bert_complexity, bert_table
 from mmhadaptive.io.published import FOLDER, published_figures
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import run_script
 
 
 def main():
@@ -26,4 +27,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

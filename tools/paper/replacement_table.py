@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 from mmhadaptive.analysis.replaced import replaced_complexity, replaced_table
 from mmhadaptive.io.published import FOLDER
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import run_script
 
 
 def numbers_last(path):
@@ -32,4 +33,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS
 from mmhadaptive.datasets import learn_vocabulary, load_tokenizer
 from mmhadaptive.engine.data_files import check_data_files
 from mmhadaptive.engine.launch import load_config, run_arguments, train
+from mmhadaptive.io.user_errors import run_script
 
 
 def parse_args():
@@ -52,4 +53,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

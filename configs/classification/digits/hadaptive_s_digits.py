@@ -2,7 +2,7 @@
 _base_ = [
     "../../_base_/models/hadaptive_s_classifier.py",
     "../../_base_/datasets/digits_64.py",
-    "../../_base_/schedules/adamw_3e.py",
+    "../../_base_/schedules/adamw_digits_3e.py",
     "../../_base_/default_runtime.py",
     "../../_base_/classification_runtime.py",
 ]

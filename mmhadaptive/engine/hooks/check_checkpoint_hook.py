@@ -11,6 +11,8 @@ from mmengine.runner import find_latest_checkpoint
 from mmengine.runner.base_loop import BaseLoop
 from torch import nn
 
+from mmhadaptive.io.user_errors import UserValueError
+
 from ..unwrap import unwrap
 
 
@@ -40,7 +42,7 @@ def check_state_dict(model: nn.Module, state_dict: Mapping, source: str, partial
     fitting = sum(found.get(name) == shape for name, shape in expected.items())
     if problems and not (partial and fitting):
         shown = "\n  ".join(problems[:5])
-        raise ValueError(
+        raise UserValueError(
             f"{source} is a checkpoint of another network: {len(problems)} tensors differ, "
             f"{fitting} of {len(expected)} fit\n  {shown}\n  ..."
         )

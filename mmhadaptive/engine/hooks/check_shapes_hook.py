@@ -10,6 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from torch import Tensor, nn
 
+from mmhadaptive.io.user_errors import UserValueError
+
 from ..unwrap import unwrap
 
 # At this size a map of stride 128, the last of most pyramids, has two pixels a side.
@@ -124,7 +126,7 @@ def _check_channels(
     if isinstance(takes, int):
         takes = [takes] * len(channels)
     if isinstance(takes, Sequence) and list(takes) != channels:
-        raise ValueError(
+        raise UserValueError(
             f"{found}, but model.{name} {_name(part)} takes {_list(takes)} channels: set its "
             f"in_channels to {_list(channels)}, and what depends on them"
         ) from error
@@ -143,7 +145,7 @@ def _check_strides(
         return
     actual = [size / each.shape[-1] for each in maps]
     if strides and not _agree(strides, actual):
-        raise ValueError(
+        raise UserValueError(
             f"{found}, but the priors of model.{head} {_name(parts[head])} are for strides "
             f"{_list(strides)}: set model.backbone.out_indices, or the strides of the priors"
         )
@@ -152,7 +154,7 @@ def _check_strides(
         strides = _horizontal(getattr(extractor, "featmap_strides", ()))
         # An extractor takes the first maps.
         if not _agree(strides, actual[: len(strides)]):
-            raise ValueError(
+            raise UserValueError(
                 f"{found}, but model.roi_head.bbox_roi_extractor {_name(extractor)} is for "
                 f"strides {_list(strides)}: set model.backbone.out_indices, or its featmap_strides"
             )

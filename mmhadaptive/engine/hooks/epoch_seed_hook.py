@@ -12,6 +12,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import set_random_seed
 from torch.utils.data import DataLoader
 
+from mmhadaptive.io.user_errors import UserValueError
+
 from ..sampler_seed import seed_sampler
 
 
@@ -36,7 +38,7 @@ class EpochSeedHook(Hook):
 
     def before_train(self, runner) -> None:
         if getattr(runner.train_dataloader, "persistent_workers", False):
-            raise ValueError(
+            raise UserValueError(
                 "EpochSeedHook needs train_dataloader.persistent_workers=False: workers that live "
                 "on keep random states that a resumed run cannot restore"
             )

@@ -11,6 +11,8 @@ from mmengine.fileio import put_text
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from mmhadaptive.io.user_errors import UserValueError
+
 from ..resumable_train_loop import ResumableTrainLoop
 from ..schedule import optim_wrappers
 
@@ -55,7 +57,7 @@ class TimedCheckpointHook(Hook):
     def before_train(self, runner) -> None:
         loop = runner.train_loop
         if not isinstance(loop, ResumableTrainLoop):
-            raise ValueError(
+            raise UserValueError(
                 "TimedCheckpointHook needs train_cfg.type='ResumableTrainLoop', got "
                 f"{type(loop).__name__}"
             )

@@ -164,6 +164,14 @@ class HadaptiveNet(BaseModule):
                 outputs.append(x)
         return tuple(outputs)
 
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
+        """A backbone that ends earlier leaves out the later stages of a checkpoint."""
+        stages = f"{prefix}stages."
+        for name in [name for name in state_dict if name.startswith(stages)]:
+            if int(name.removeprefix(stages).partition(".")[0]) >= len(self.stages):
+                del state_dict[name]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
     def _freeze(self) -> None:
         for stage in self.stages[: self.frozen_stages + 1]:
             stage.eval()
