@@ -184,7 +184,8 @@ def other_environment():
         options = ("--no-cache-dir", "--no-compile", "--disable-pip-version-check")
         done = subprocess.run([*pip, *options, *packages], capture_output=True, text=True)
         if done.returncode:
-            pytest.skip(f"no torch {OLDEST_TORCH} here: {done.stderr.strip().splitlines()[-1]}")
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            pytest.skip(f"no torch {OLDEST_TORCH} here: {errors[:1] or done.stderr}")
         yield Path(folder)
 
 
