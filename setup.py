@@ -101,7 +101,7 @@ LIBRARIES = {
             *CPU_SOURCES,
         ],
         link=["-L{torch}/lib", "-ltorch_cpu"],
-        seconds=40,
+        seconds=50,
     ),
     "mmhadaptive.ops.libmmhadaptive_cuda": Library(
         compiler="nvcc",

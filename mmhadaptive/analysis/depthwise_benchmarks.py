@@ -65,7 +65,7 @@ def _convolution(
     ).to(options.dtype)
     x = torch.randn(batch, channels, extent, extent, dtype=options.dtype)
     x = x.contiguous(memory_format=form).requires_grad_()
-    layers = dict(conv2d=_plain(own), own=own)
+    layers = dict(conv2d=with_plain_convolutions(own), own=own)
     case = f"{batch} x {channels} x {extent}², {kernel}x{kernel}"
     if stride > 1:
         case += f", stride {stride}"
@@ -81,7 +81,7 @@ def _backward(y: Tensor, inputs: list[Tensor]) -> Callable[[], object]:
     return lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True)
 
 
-def _plain(model: nn.Module) -> nn.Module:
+def with_plain_convolutions(model: nn.Module) -> nn.Module:
     """A copy with ``nn.Conv2d`` for ``DepthwiseConv2d``, which differs in its forward alone."""
     model = copy.deepcopy(model)
     for module in model.modules():
@@ -95,7 +95,7 @@ def _classifiers() -> list[nn.Module]:
     # tau_rate=0: the temperature has no hook here that adapts it.
     backbone = HadaptiveNet(arch="s", ach_cfg=dict(tau_rate=0.0))
     own = nn.Sequential(_First(backbone), *head).to(memory_format=torch.channels_last)
-    return [_plain(own), own]
+    return [with_plain_convolutions(own), own]
 
 
 class _First(nn.Module):

@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from mmhadaptive.analysis.training_step import operators_table, training_steps, training_table
+from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import run_script
 
@@ -36,6 +37,7 @@ def parse_args():
 
 def main():
     args = parse_args()
+    quiet_imports()
     torch.set_num_threads(args.threads)
     logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")
     rows = training_steps(str(args.data), args.batch_size, args.rounds, logger.info)
