@@ -13,6 +13,7 @@ ALLOWED = {
     "io": set(),
     "optional": set(),
     "registry": set(),
+    "mmcv_ops": set(),
     "ops": set(),
     "layers": {"ops"},
     "models": {"layers", "ops"},
@@ -32,6 +33,7 @@ FREE = {"io", "optional"}
 # What imports mmdet or mmpretrain; everything else works without them.
 WITH_TOOLKITS = {
     "analysis/detection_step.py",  # when it measures
+    "analysis/training_step.py",  # when it measures
     "datasets",
     "engine/hooks/cls_visualization_hook.py",
     "evaluation",

@@ -7,18 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import mmdet
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
-from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from mmhadaptive.io.published import FOLDER
-from mmhadaptive.layers import DepthwiseConv2d
+from mmhadaptive.layers import adapt_temperature
 
+from .depthwise_benchmarks import with_plain_convolutions
 from .tables import markdown_table
 
 CONFIG = FOLDER / "configs/detection/ssd_hadaptive_s_coco.py"
@@ -53,19 +52,13 @@ def configs(folder: str, batch_size: int) -> dict[str, Config]:
     for transform in stock.train_dataloader.dataset.pipeline:
         if transform.type == "BatchedMinIoURandomCrop":
             transform.type = "MinIoURandomCrop"
+    import mmdet
+
     peer = Config.fromfile(Path(mmdet.__file__).parent / ".mim" / "configs" / PEER)
     return {
         name: with_data(cfg, folder, batch_size)
         for name, cfg in dict(ours=ours, stock=stock, peer=peer).items()
     }
-
-
-def with_stock_convolutions(model: nn.Module) -> nn.Module:
-    """The same network with torch's depthwise convolutions in the place of ours."""
-    for module in model.modules():
-        if isinstance(module, DepthwiseConv2d):
-            module.__class__ = nn.Conv2d
-    return model
 
 
 class Training:
@@ -80,14 +73,14 @@ class Training:
         with DefaultScope.overwrite_default_scope("mmdet"):
             torch.manual_seed(0)
             model = MODELS.build(cfg.model)
-            model.init_weights()
             if stock:
-                model = with_stock_convolutions(model)
+                model = with_plain_convolutions(model)
                 model.bbox_head.batched = False
             # As ChannelsLastHook does; the peer is given the same.
             self.model = model.to(memory_format=torch.channels_last).train()
             self.loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
             self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
+        adapt_temperature(self.model, self.optim_wrapper.optimizer)
         self.batches = self._batches()
 
     def _batches(self) -> Iterator[dict]:

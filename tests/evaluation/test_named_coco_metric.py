@@ -86,6 +86,31 @@ def test_other_packages_give_the_figures_of_pycocotools(evaluate, backend, argum
     assert list(first.values()) == pytest.approx(list(second.values()), abs=1e-9, nan_ok=True)
 
 
+@pytest.mark.parametrize(("score_thr", "iou_thr"), [(0.0, 0.5), (0.7, 0.75)])
+def test_mean_iou_is_that_of_the_matches_of_coco(evaluate, shared_data, score_thr, iou_thr):
+    """pycocotools matches in the same way; its IoUs and matches, per picture and class."""
+    result = evaluate(mean_iou=dict(score_thr=score_thr, iou_thr=iou_thr))
+    folder = shared_data / "coco_eval_ref"
+    truth = coco_metric.COCO(str(folder / "instances_val2014_100.json"))
+    rows = json.loads((folder / "instances_val2014_fakebbox100_results.json").read_text())
+    # Ours are float32.
+    found = truth.loadRes([row for row in rows if np.float32(row["score"]) >= score_thr])
+    coco = coco_metric.COCOeval(truth, found, "bbox")
+    coco.params.iouThrs, coco.params.maxDets = np.array([iou_thr]), [1000]
+    coco.params.areaRng, coco.params.areaRngLbl = [[0, 1e10]], ["all"]
+    coco.evaluate()
+    ious = []
+    for picture in filter(None, coco.evalImgs):
+        table = coco.ious[picture["image_id"], picture["category_id"]]
+        # Columns of the IoUs are in the order of the file, those of the matches end with crowds.
+        order = [row["id"] for row in coco._gts[picture["image_id"], picture["category_id"]]]
+        for i, id in enumerate(picture["dtMatches"][0]):
+            if id and not truth.anns[int(id)]["iscrowd"]:
+                ious.append(table[i][order.index(id)])
+    assert len(ious) > 100
+    assert result["coco/bbox_mIoU"] == pytest.approx(np.mean(ious), abs=1e-6)
+
+
 def test_an_unknown_backend():
     with pytest.raises(ValueError, match="one of pycocotools, faster_coco_eval, hotcoco, not fast"):
         NamedCocoMetric(backend="fast")
