@@ -5,8 +5,10 @@ import json
 import pytest
 import torch
 from mmdet.registry import METRICS
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmhadaptive.engine.launch import build_runner
 from mmhadaptive.evaluation import DetMeanIoU, NamedCocoMetric
 
 
@@ -135,6 +137,26 @@ def test_beside_average_precision(tmp_path):
     assert keys[0] == "coco/bbox_mAP"
     assert keys[6] == "coco/bbox_mIoU"
     assert all("bbox" not in key for key in keys[7:])
+
+
+def test_a_runner_hands_over_boxes_of_the_original_picture(digits_config, tmp_path):
+    """Those of the data samples are those of the annotation file."""
+    cfg = Config.fromfile(digits_config)
+    thresholds = dict(score_thr=0.0, iou_thr=0.05)
+    cfg.model.test_cfg.update(max_per_img=100, nms=dict(type="nms", iou_threshold=0.9))
+    # Half the size of the pictures.
+    cfg.test_dataloader.dataset.pipeline[1].scale = (48, 48)
+    cfg.test_evaluator.mean_iou = thresholds
+    cfg.test_evaluator = [cfg.test_evaluator, dict(type="DetMeanIoU", classwise=True, **thresholds)]
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path), launcher="none", experiment_name="mIoU"))
+    runner = build_runner(cfg)
+    metrics = runner.test()
+    names = [key.partition("/")[2] for key in metrics if key.startswith("det/")]
+    assert len(names) == 11
+    assert metrics["coco/bbox_mIoU"] > 0.05
+    assert [metrics[f"det/{name}"] for name in names] == pytest.approx(
+        [metrics[f"coco/{name}"] for name in names], abs=1e-6
+    )
 
 
 def test_thresholds_and_boxes_that_are_missing():

@@ -30,6 +30,8 @@ def finished(digits, digits_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     cfg = Config.fromfile(digits_config)
     cfg.merge_from_dict(dict(work_dir=str(folder), launcher="none", experiment_name="finished"))
+    # One of another test, of the same name, would write into its folder.
+    cfg.visualizer.name = "finished"
     build_runner(cfg).train()
     (test,) = re.findall(r"^python (tools/test\.py .*?)$", SECTION, re.MULTILINE)
     with pytest.MonkeyPatch.context() as patch:
