@@ -18,6 +18,13 @@ from mmhadaptive.layers import ACHBottleneck
 NUM_SELECTED = {64: 10, 96: 14, 128: 16}
 
 
+def _enlarged(x: Tensor, size: Sequence[int]) -> Tensor:
+    """``x`` at the size of the next finer map, by nearest neighbours."""
+    # With a factor, exporters that trace know how many channels the result has.
+    exact = tuple(size) == (2 * x.shape[-2], 2 * x.shape[-1])
+    return F.interpolate(x, **(dict(scale_factor=2) if exact else dict(size=size)), mode="nearest")
+
+
 class ACHFusion(BaseModule):
     """Fuse a level's map with that of a neighbouring level by products of their channels.
 
@@ -197,8 +204,7 @@ class ACHPAFPN(BaseModule):
             )
         maps = [lateral(x) for lateral, x in zip(self.laterals, inputs, strict=True)]
         for i, fuse in zip(range(len(maps) - 2, -1, -1), self.top_down, strict=True):
-            size = maps[i].shape[-2:]
-            maps[i] = fuse(F.interpolate(maps[i + 1], size=size, mode="nearest"), maps[i])
+            maps[i] = fuse(_enlarged(maps[i + 1], maps[i].shape[-2:]), maps[i])
         for i, (halve, fuse) in enumerate(zip(self.downsamples, self.bottom_up, strict=True), 1):
             height, width = maps[i].shape[-2:]
             # Halving rounds up, where a backbone may round down.
