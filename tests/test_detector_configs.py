@@ -33,14 +33,17 @@ def names(paths):
 def test_trains_and_predicts(path):
     torch.manual_seed(0)
     cfg = Config.fromfile(path)
+    num_classes = 80
     if "roi_head" in cfg.model:
         cfg.model.train_cfg.rcnn.sampler.num = cfg.model.test_cfg.rpn.max_per_img = 32
+    else:
+        num_classes = cfg.model.bbox_head.num_classes
     with DefaultScope.overwrite_default_scope("mmdet"):
         model = MODELS.build(cfg.model)
         check_shapes(model, cfg.model)
         data = dict(
             inputs=[torch.randint(0, 256, (3, 128, 128), dtype=torch.uint8) for _ in range(2)],
-            data_samples=list(samples(2, 128, 80)),
+            data_samples=list(samples(2, 128, num_classes)),
         )
         losses = model(**model.data_preprocessor(data, training=True), mode="loss")
         total, _ = model.parse_losses(losses)

@@ -1,5 +1,5 @@
-# mmdet's SSDLite on MobileNetV2 (ssdlite_mobilenetv2-scratch_8xb24-600e_coco), with the head and the
-# loss of the other detectors here: maps at strides 16 and 32, four extra ones down to one pixel.
+# mmdet's SSDLite on MobileNetV2 (ssdlite_mobilenetv2-scratch_8xb24-600e_coco): maps at strides 16
+# and 32, and four extra ones down to one pixel. Head, loss and initial scores are those of the SSD.
 _base_ = "ssd_hadaptive_s.py"
 channels = (96, 1280, 512, 256, 256, 128)
 norm_cfg = dict(type="BN", eps=0.001, momentum=0.03)
