@@ -1,4 +1,4 @@
-"""Builds the two libraries of the cross-Hadamard operator.
+"""Builds the two libraries of operators, for the CPU and for CUDA.
 
 They are written against the LibTorch Stable ABI, so one build serves every torch from
 ``TORCH_TARGET`` on and every Python, and nothing of torch but its headers and the library to link
@@ -76,16 +76,20 @@ class Library:
     stubs: tuple[str, ...] = ()
 
 
-# The operator on the CPU without a framework.
+# The operators on the CPU without a framework.
 CPU_SOURCES = [
-    ("cpu/cross_hadamard_plan.cpp", []),
-    ("cpu/cross_hadamard_forward.cpp", []),
-    ("cpu/cross_hadamard_backward.cpp", []),
-    *(
-        (f"cpu/cross_hadamard_{kernels}.cpp", [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={name}"])
-        for kernels in ("forward_kernels", "backward_kernels")
-        for name, flags in INSTRUCTION_SETS.items()
-    ),
+    (f"cpu/{operator}_{part}.cpp", flags)
+    for operator in ("cross_hadamard", "depthwise_convolution")
+    for part, flags in (
+        ("plan", []),
+        ("forward", []),
+        ("backward", []),
+        *(
+            (kernels, [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={name}"])
+            for kernels in ("forward_kernels", "backward_kernels")
+            for name, flags in INSTRUCTION_SETS.items()
+        ),
+    )
 ]
 LIBRARIES = {
     "mmhadaptive.ops.libmmhadaptive_cpu": Library(
@@ -93,10 +97,11 @@ LIBRARIES = {
         sources=[
             ("pytorch/cross_hadamard_schema.cpp", TORCH_FLAGS),
             ("pytorch/cross_hadamard_cpu.cpp", TORCH_FLAGS),
+            ("pytorch/depthwise_convolution_cpu.cpp", TORCH_FLAGS),
             *CPU_SOURCES,
         ],
         link=["-L{torch}/lib", "-ltorch_cpu"],
-        seconds=40,
+        seconds=50,
     ),
     "mmhadaptive.ops.libmmhadaptive_cuda": Library(
         compiler="nvcc",
@@ -230,7 +235,7 @@ class BuildLibraries(build_ext):
 
     def skip(self, reason):
         self.extensions = []
-        self.warn(f"cross_hadamard is not compiled, PyTorch code replaces it: {reason}")
+        self.warn(f"the operators are not compiled, PyTorch code replaces them: {reason}")
 
     @property
     def cxx(self):

@@ -9,6 +9,8 @@ MMPRETRAIN = (
     "mmpretrain",
     "pip install onedl-mmpretrain, or mmpretrain beside the original mmengine",
 )
+# Where mmcv was installed without its compiled operators; see mmhadaptive.mmcv_ops.
+MMCV_OPERATORS = ("mmcv._ext", "python -m mmhadaptive.mmcv_ops install")
 # mmpretrain 1.3.6 does not import beside transformers 5.
 TRANSFORMERS = ("transformers", "pip install 'transformers<5'")
 

@@ -13,6 +13,7 @@ ALLOWED = {
     "io": set(),
     "optional": set(),
     "registry": set(),
+    "mmcv_ops": set(),
     "ops": set(),
     "layers": {"ops"},
     "models": {"layers", "ops"},

@@ -18,6 +18,7 @@ from rich.progress import track
 
 from mmhadaptive.engine import check_state_dict
 from mmhadaptive.engine.coco_annotations import annotation_file
+from mmhadaptive.engine.launch import check_mmcv_operators
 from mmhadaptive.engine.quiet import quiet_imports, quiet_logger
 from mmhadaptive.io.checkpoint import load_checkpoint_file
 from mmhadaptive.io.images import find_images, read_image
@@ -71,6 +72,7 @@ def main() -> None:
 
     from mmhadaptive.evaluation import CocoIds, CocoPredictions
 
+    check_mmcv_operators()
     paths = find_images(args.input)[: args.limit]
     checkpoint = load_checkpoint_file(args.checkpoint, map_location="cpu")
     quiet_logger(MMLogger.get_current_instance())

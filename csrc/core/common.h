@@ -16,6 +16,17 @@ namespace mmhadaptive {
 // What the elements of a tensor are.
 enum class Element : int { kFloat = 0, kDouble = 1, kBFloat16 = 2, kHalf = 3 };
 
+// Planar: the pixels of a channel are adjacent (NCHW). Interleaved: the channels of a pixel are
+// adjacent (channels_last). A "row" is a channel in the first and a pixel in the second.
+enum class Layout : int { kPlanar = 0, kInterleaved = 1 };
+
+// A batch of maps that is read.
+struct AnyInput {
+  const void* data;
+  int64_t batch_stride;
+  int64_t row_stride;
+};
+
 // The type of the arithmetic on elements of type T: double for double, else float.
 template <class T>
 struct AccumulateOf {

@@ -9,10 +9,6 @@
 
 namespace mmhadaptive {
 
-// Planar: the pixels of a channel are adjacent (NCHW). Interleaved: the channels of a pixel are
-// adjacent (channels_last). A "row" is a channel in the first and a pixel in the second.
-enum class Layout : int { kPlanar = 0, kInterleaved = 1 };
-
 // How the forward on a GPU goes from threads to products: a block a tile, a thread an element, or
 // one of the paper's two, a block a product and a block a channel.
 enum class Strategy : int { kTiled = 0, kElementwise = 1, kDirect = 2, kParity = 3 };
@@ -36,12 +32,6 @@ struct Shape {
   int64_t pixels;
   int selected;
   int pairs;
-};
-
-struct AnyInput {
-  const void* data;
-  int64_t batch_stride;
-  int64_t row_stride;
 };
 
 // The small vectors are in the type of the arithmetic: double for double, else float.

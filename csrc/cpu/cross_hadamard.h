@@ -3,17 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 
 #include "../core/cross_hadamard_call.h"
+#include "parallel_for.h"
 
 namespace mmhadaptive::cpu {
-
-using Body = std::function<void(int64_t begin, int64_t end)>;
-
-// Calls the body for ranges that make up [0, size), each of at least `grain` unless it is the last,
-// in any order and on any threads, and returns when all are done.
-using ParallelFor = std::function<void(int64_t size, int64_t grain, const Body& body)>;
 
 // Both throw a std::runtime_error where the index is out of range or selects a channel twice,
 // before they read or write anything else. Results do not depend on the threads: the forward is

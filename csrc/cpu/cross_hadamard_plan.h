@@ -6,9 +6,6 @@
 
 namespace mmhadaptive::cpu {
 
-// Elements that one thread gets at least; as at::internal::GRAIN_SIZE.
-constexpr int64_t kGrain = 32768;
-
 // Images in tiles, of which there are at least `tasks` if they do not become too small.
 TiledShape tiled(const Shape& shape, int64_t tasks);
 

@@ -26,6 +26,16 @@ MMHADAPTIVE_INLINE void prefetch_to_write(const void* address) {
   __builtin_prefetch(address, 1);
 }
 
+// v, loaded once: a compiler may load anew for every use, as an operand in memory costs no
+// instruction.
+template <class V>
+MMHADAPTIVE_INLINE V in_register(V v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#endif
+  return v;
+}
+
 template <class T>
 MMHADAPTIVE_INLINE void copy(T* to, const T* from, int64_t count) {
   __builtin_memcpy(to, from, static_cast<size_t>(count) * sizeof(T));

@@ -19,10 +19,12 @@ from .expansions import SWEEPS, sweep_table
 from .first_contact import first_contact_table
 from .images_per_second import images_table
 from .ledger import ledger_table
+from .operator_tables import depthwise_table
 from .published import published_table
 from .replaced import replaced_table, trained_table
 from .results import records_table, results_table
 from .speed import bandwidth_table, benchmarks_table, speed_table
+from .training_step import operators_table, training_table
 
 BLOCK = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
@@ -50,6 +52,12 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "detection-step": _of(
         "results/detection_step.json", lambda record: step_table(record["seconds"])
     ),
+    "training-step": _of(
+        "results/training_step.json", lambda record: training_table(record["detectors"])
+    ),
+    "training-operators": _of(
+        "results/training_step.json", lambda record: operators_table(record["detectors"])
+    ),
     "channels": lambda docs: channels_table(),
     "first-contact": first_contact_table,
     "paper": ledger_table,
@@ -57,6 +65,9 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "records": records_table,
     "benchmarks": lambda docs: benchmarks_table(docs / "benchmarks"),
     "speed": lambda docs: speed_table(docs / "benchmarks"),
+    "depthwise": _of(
+        "benchmarks/depthwise-cpu-float32.json", lambda record: depthwise_table(record["rows"])
+    ),
     "bandwidth": lambda docs: bandwidth_table(docs / "benchmarks"),
 }
 

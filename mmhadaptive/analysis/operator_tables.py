@@ -79,6 +79,23 @@ def sweep_table(rows: list[dict]) -> str:
     return markdown_table(list(rows[0]), cells)
 
 
+def depthwise_table(rows: list[dict]) -> str:
+    """Times of nn.Conv2d and of DepthwiseConv2d, in Markdown."""
+    headers = ["case", "layout", "", "nn.Conv2d, ms", "DepthwiseConv2d, ms", "times as fast"]
+    body = [
+        [
+            row["case"],
+            "channels_last" if row["channels_last"] else "NCHW",
+            row["what"],
+            f"{row['conv2d'] * 1e3:.3g}",
+            f"{row['own'] * 1e3:.3g}",
+            f"{row['conv2d'] / row['own']:.2f}",
+        ]
+        for row in rows
+    ]
+    return markdown_table(headers, body)
+
+
 def page(name: str, record: dict, table: str) -> str:
     """The table under the facts of the record, in Markdown."""
     facts = "".join(f"- {key}: {value}\n" for key, value in record.items() if key != "rows")

@@ -13,12 +13,12 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
-from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from mmhadaptive.io.published import FOLDER
-from mmhadaptive.layers import DepthwiseConv2d
+from mmhadaptive.layers import adapt_temperature
 
+from .depthwise_benchmarks import with_plain_convolutions
 from .tables import markdown_table
 
 CONFIG = FOLDER / "configs/detection/ssd_hadaptive_s_coco.py"
@@ -60,14 +60,6 @@ def configs(folder: str, batch_size: int) -> dict[str, Config]:
     }
 
 
-def with_stock_convolutions(model: nn.Module) -> nn.Module:
-    """The same network with torch's depthwise convolutions in the place of ours."""
-    for module in model.modules():
-        if isinstance(module, DepthwiseConv2d):
-            module.__class__ = nn.Conv2d
-    return model
-
-
 class Training:
     """Steps of a config's training, each timed by its phases.
 
@@ -80,14 +72,14 @@ class Training:
         with DefaultScope.overwrite_default_scope("mmdet"):
             torch.manual_seed(0)
             model = MODELS.build(cfg.model)
-            model.init_weights()
             if stock:
-                model = with_stock_convolutions(model)
+                model = with_plain_convolutions(model)
                 model.bbox_head.batched = False
             # As ChannelsLastHook does; the peer is given the same.
             self.model = model.to(memory_format=torch.channels_last).train()
             self.loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
             self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
+        adapt_temperature(self.model, self.optim_wrapper.optimizer)
         self.batches = self._batches()
 
     def _batches(self) -> Iterator[dict]:

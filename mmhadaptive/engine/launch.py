@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import UserError, blame_config
+from mmhadaptive.optional import MMCV_OPERATORS, needs
 
 from .hooks import MovedWorkDirHook, check_shapes
 from .quiet import quiet_imports, quiet_logger
@@ -89,13 +90,26 @@ def draw_test(cfg: Config, folder: str) -> None:
         hook.update(enable=True, out_dir=folder)
 
 
+def check_mmcv_operators() -> None:
+    """Refuse an mmcv without operators; mmdet would only at the first prediction, after an epoch.
+
+    Raises:
+        UserError: ``mmcv._ext`` cannot be imported.
+    """
+    with blame_config(), needs(*MMCV_OPERATORS, user="detection"):
+        import mmcv._ext  # noqa: F401
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the config's Runner, on CPUs also for several processes.
 
     Raises:
-        UserError: A key or value of the config does not fit what it is for; or neck, head or
-            anchors do not fit the backbone, see :func:`mmhadaptive.engine.check_shapes`.
+        UserError: A key or value of the config does not fit what it is for; neck, head or anchors
+            do not fit the backbone, see :func:`mmhadaptive.engine.check_shapes`; or the config is
+            of a detector, and mmcv has no operators.
     """
+    if cfg.get("default_scope") == "mmdet":
+        check_mmcv_operators()
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():
         # mmengine would select a CUDA device; a process group that exists already it leaves alone.
         torch.distributed.init_process_group("gloo")

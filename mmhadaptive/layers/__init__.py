@@ -3,6 +3,7 @@
 from .ach_plugin import ACHPlugin
 from .adaptive_cross_hadamard import AdaptiveCrossHadamard, selected_for_width
 from .bottleneck import ACHBottleneck, AdaptiveBottleneck
+from .depthwise_conv import DepthwiseConv2d
 from .dynamic_norm import DyAlge, DynamicNorm, DySig, DySoft
 from .expansion import GhostExpansion, PointwiseExpansion, ach_expansion
 from .feed_forward import ACHFeedForward, ACHTokenExpansion
@@ -18,6 +19,7 @@ __all__ = [
     "AdaptiveBottleneck",
     "AdaptiveCrossHadamard",
     "AdaptiveTemperature",
+    "DepthwiseConv2d",
     "DyAlge",
     "DySig",
     "DySoft",

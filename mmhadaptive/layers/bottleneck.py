@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmhadaptive.optional import needs
 
+from . import depthwise_conv  # noqa: F401  registers DepthwiseConv2d
 from .expansion import ach_expansion
 
 
@@ -73,6 +74,7 @@ class AdaptiveBottleneck(BaseModule):
             stride=stride,
             padding=(kernel_size - 1) // 2,
             groups=width,
+            conv_cfg=dict(type="DepthwiseConv2d"),
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
         )

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from . import depthwise_conv  # noqa: F401  registers DepthwiseConv2d
 from .adaptive_cross_hadamard import selected_for_width
 
 
@@ -95,7 +96,14 @@ class GhostExpansion(BaseModule):
         half = out_channels // 2
         self.primary = ConvModule(in_channels, half, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.cheap = ConvModule(
-            half, half, 3, padding=1, groups=half, norm_cfg=norm_cfg, act_cfg=None
+            half,
+            half,
+            3,
+            padding=1,
+            groups=half,
+            conv_cfg=dict(type="DepthwiseConv2d"),
+            norm_cfg=norm_cfg,
+            act_cfg=None,
         )
 
     def forward(self, x: Tensor) -> Tensor:

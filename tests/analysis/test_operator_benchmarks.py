@@ -6,6 +6,7 @@ from itertools import islice
 import pytest
 import torch
 
+from mmhadaptive.analysis import depthwise_benchmarks
 from mmhadaptive.analysis import operator_benchmarks as suites
 from mmhadaptive.analysis import operator_tables as tables
 from mmhadaptive.ops.arguments import STRATEGIES
@@ -17,6 +18,7 @@ TABLES = {
     "layers": tables.layers_table,
     "memory": tables.memory_table,
     "model": tables.model_table,
+    "depthwise": tables.depthwise_table,
 }
 
 
@@ -98,3 +100,30 @@ def test_model_puts_the_operator_back(monkeypatch):
     assert used[0] is suites.cross_hadamard_reference
     assert used[1].func is original
     assert layer.cross_hadamard is original
+
+
+def test_depthwise_compares_the_layer_with_conv2d(monkeypatch):
+    seen = []
+
+    def turns(functions, rounds):
+        seen.extend(function() for function in functions.values())
+        return dict.fromkeys(functions, 1.0)
+
+    monkeypatch.setattr(depthwise_benchmarks, "median_times", turns)
+    monkeypatch.setattr(depthwise_benchmarks, "CASES", ((2, 8, 5, 4, 1), (2, 8, 3, 4, 2)))
+    monkeypatch.setattr(depthwise_benchmarks, "STEPS", ((2, 32),))
+    rows = list(depthwise_benchmarks.depthwise(suites.Options(channels_last=[True])))
+    assert [row["what"] for row in rows] == ["forward", "backward"] * 2 + ["step"]
+    assert rows[2]["case"] == "2 x 8 x 4², 3x3, stride 2"
+    assert all(row.keys() == first_record("depthwise")["rows"][0].keys() for row in rows)
+    torch.testing.assert_close(seen[0], seen[1], rtol=1e-4, atol=1e-5)
+    assert seen[2][1].shape == (8, 1, 5, 5)
+
+
+@pytest.mark.parametrize("what", ["own", "conv2d"])
+def test_the_twin_differs_in_the_class_of_the_layer_alone(what):
+    plain, own = depthwise_benchmarks._classifiers()
+    kinds = {type(m) for m in (own if what == "own" else plain).modules()}
+    assert (depthwise_benchmarks.DepthwiseConv2d in kinds) == (what == "own")
+    states = plain.state_dict(), own.state_dict()
+    assert states[0].keys() == states[1].keys()

@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 
 from mmhadaptive.analysis.detection_step import PARTS, crop_times, loss_times, step_table
 from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import run_script
 
 
 def parse_args():
@@ -52,4 +53,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -1,16 +1,18 @@
-"""Times the cross-Hadamard operator and writes JSON, a Markdown table and plots.
+"""Times the operators and writes JSON, a Markdown table and plots.
 
     python tools/analysis/benchmark_ops.py layers --device cpu --threads 1 --batches 8 --sizes 224
     python tools/analysis/benchmark_ops.py memory --device cpu --threads 1
     python tools/analysis/benchmark_ops.py sweep --device cuda
     python tools/analysis/benchmark_ops.py model --device cuda
+    python tools/analysis/benchmark_ops.py depthwise --threads 2 --layouts nhwc
 
 ``layers`` times every ACH layer of Hadaptive-Net S, M and L against the same computation in eager
 PyTorch and, with ``--compile``, in torch.compile. ``memory`` compares tensors larger than any cache
 with a copy on the same device in the same run. ``sweep`` compares the strategies of the CUDA kernel
 over batch, channels and resolution; its first column is Fig. 7 of the paper, ``direct`` and
 ``parity``. ``model`` times the whole of Hadaptive-Net-L at batch 1 with each, as Table 4 does in
-ONNX Runtime. Times are medians. Results go to docs/benchmarks/.
+ONNX Runtime. ``depthwise`` times the layer with our depthwise convolution beside nn.Conv2d, and a
+classifier's training step with either. Times are medians. Results go to docs/benchmarks/.
 
 ``memory`` on the CPU wants an allocator that keeps what is freed, as jemalloc does: an output of
 glibc's is new memory with every call, and the time then that of page faults.
@@ -30,6 +32,7 @@ import torch
 
 from mmhadaptive.analysis import operator_benchmarks as suites
 from mmhadaptive.analysis import operator_tables as tables
+from mmhadaptive.analysis.depthwise_benchmarks import depthwise
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import write_file
@@ -42,6 +45,7 @@ SUITES = {
     "memory": (suites.memory, tables.memory_table, None),
     "sweep": (suites.sweep, tables.sweep_table, draw_strategies),
     "model": (suites.model, tables.model_table, None),
+    "depthwise": (depthwise, tables.depthwise_table, None),
 }
 
 
@@ -72,6 +76,8 @@ def parse(arguments=None):
         parser.error(f"the operator is not compiled for {options.device}")
     if options.suite == "sweep" and options.device == "cpu":
         parser.error("the strategies differ on CUDA only")
+    if options.suite == "depthwise" and options.device != "cpu":
+        parser.error("the depthwise convolution is compiled for the CPU only")
     return options
 
 

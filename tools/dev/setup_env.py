@@ -2,12 +2,13 @@
 
 Two packages need more than ``pip install``:
 
-* mmcv has no wheel with C++ operators for this Python and torch, and a plain ``pip install``
-  silently builds one without them. It is built from its source distribution here.
+* mmcv has no wheel with C++ operators for this Python and torch, and pip builds one without them.
+  mmhadaptive gives it those that its own detectors need (``python -m mmhadaptive.mmcv_ops``); with
+  ``--mmcv-operators`` all of them are built from mmcv's source distribution.
 * torchvision is published for CUDA builds of torch only. Beside a CPU build of torch its import
   fails, so the wheel is repacked without its binary operators (none is used here).
 
-Both wheels are kept in a user cache (``$MMHADAPTIVE_CACHE``, by default
+Wheels that are made here are kept in a user cache (``$MMHADAPTIVE_CACHE``, by default
 ``~/.cache/mmhadaptive``), keyed by package, torch, Python and platform.
 """
 
@@ -38,10 +39,12 @@ CACHE = Path(
 )
 HEARTBEAT_SECONDS = 10
 
-# Every name installed below; pip resolves their dependencies under the constraints file.
-BUILD_TOOLS = ("torch", "setuptools", "wheel", "ninja", "packaging")
+# pip resolves their dependencies under the constraints file.
 PACKAGES = (
+    "torch",
+    "setuptools",
     "onedl-mmengine",
+    "onedl-mmcv",
     "onedl-mmdetection",
     "onedl-mmpretrain",
     "scikit-learn",
@@ -54,6 +57,7 @@ PACKAGES = (
     "hypothesis",
     "ruff",
 )
+MMCV_BUILD_TOOLS = ("wheel", "ninja", "packaging")
 
 TORCHVISION_SCHEMAS = """
 
@@ -66,6 +70,19 @@ if not _has_ops():
         "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     ):
         _schemas.define(_schema)
+"""
+
+# Prints torch's version, its CUDA's, and what does not import. The stand-in for mmcv._ext, which
+# mmhadaptive provides, has no library.
+PROBE = """
+import torch
+print(torch.__version__, torch.version.cuda)
+for name in ("cv2", "torchvision", "mmcv._ext"):
+    try:
+        module = __import__(name, fromlist=["_"])
+        assert name != "mmcv._ext" or module.__file__.endswith(".so")
+    except Exception:
+        print(name)
 """
 
 PURE_WHEEL = """Wheel-Version: 1.0
@@ -156,24 +173,28 @@ class Environment:
                 "Python's venv module could not install pip; on Debian and Ubuntu, "
                 f"install the package python3-venv.\n{error}"
             ) from error
+        # That of Python 3.11 takes twice as long.
+        self.install("Replacing pip", "pip")
 
     def pip(self, title: str, *arguments: str, env: dict | None = None) -> None:
         """Run ``pip`` under the constraints file."""
         command = [self.python, "-m", "pip", "--disable-pip-version-check", *arguments]
         run_step(title, command, self.log_dir, {"PIP_CONSTRAINT": str(CONSTRAINTS), **(env or {})})
 
+    def install(self, title: str, *arguments: str) -> None:
+        """Install packages; Python compiles their modules when it first imports them."""
+        self.pip(title, "install", "--no-compile", *arguments)
+
+    def run(self, title: str, *arguments: str) -> None:
+        """Run Python in the environment, with its output in a log file."""
+        run_step(title, [self.python, *arguments], self.log_dir)
+
     def ask(self, code: str) -> str:
-        """The output of a line of Python in the environment."""
+        """The output of some Python in the environment."""
         result = subprocess.run([self.python, "-c", code], capture_output=True, text=True)
         if result.returncode:
-            raise SetupError(f"`{code}` failed:\n{result.stderr}")
+            raise SetupError(f"Python failed in {self.path}.\n{result.stderr}")
         return result.stdout.strip()
-
-    def imports(self, module: str) -> bool:
-        """Whether ``import module`` works in the environment."""
-        return not subprocess.run(
-            [self.python, "-c", f"import {module}"], capture_output=True
-        ).returncode
 
 
 def cached_wheel(package: str, torch_version: str, build) -> Path:
@@ -208,9 +229,10 @@ def merge_sources(source: Path) -> None:
     (folder / "all_interfaces.cpp").write_text("".join(included))
 
 
-def build_mmcv(environment: Environment, torch_version: str, folder: Path) -> None:
+def build_mmcv(environment: Environment, folder: Path) -> None:
     """Build the mmcv wheel with its C++ operators into ``folder``."""
     cores = len(os.sched_getaffinity(0))
+    environment.install("Installing build tools", *MMCV_BUILD_TOOLS)
     with tempfile.TemporaryDirectory() as scratch:
         environment.pip(
             "Fetching the sources of onedl-mmcv",
@@ -225,7 +247,7 @@ def build_mmcv(environment: Environment, torch_version: str, folder: Path) -> No
         environment.pip(
             f"Building the operators of onedl-mmcv (about 2 minutes on 2 cores; here {cores})",
             *("wheel", "-v", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)),
-            env={"MMCV_WITH_OPS": "1", "MAX_JOBS": str(cores), "CFLAGS": "-g0"},
+            env={"MAX_JOBS": str(cores), "CFLAGS": "-g0"},
         )
 
 
@@ -267,63 +289,70 @@ def repack_torchvision(environment: Environment, folder: Path) -> None:
             wheel.writestr(f"{new_info}/RECORD", "".join(record))
 
 
-def install(environment: Environment) -> None:
+def replace_torchvision(environment: Environment, torch_version: str) -> None:
+    """Install a torchvision without binary operators."""
+    wheel = cached_wheel(
+        "torchvision", torch_version, lambda folder: repack_torchvision(environment, folder)
+    )
+    environment.install(
+        "Replacing torchvision by one without binary operators",
+        *("--force-reinstall", "--no-deps", str(wheel)),
+    )
+
+
+def replace_mmcv(environment: Environment, torch_version: str) -> None:
+    """Install an mmcv with compiled operators."""
+    wheel = cached_wheel(
+        "onedl-mmcv", torch_version, lambda folder: build_mmcv(environment, folder)
+    )
+    environment.install(
+        "Replacing onedl-mmcv by one with operators",
+        *("--force-reinstall", "--no-deps", str(wheel)),
+    )
+
+
+def install(environment: Environment, mmcv_operators: bool) -> None:
     """Bring ``environment`` to the state that the constraints file describes."""
     environment.create()
-    environment.pip("Installing torch and build tools (1 minute)", "install", *BUILD_TOOLS)
-    torch_version = environment.ask("import torch; print(torch.__version__)")
-
-    environment.pip("Installing the OpenMMLab packages (1 minute)", "install", *PACKAGES)
-    if not environment.imports("cv2"):
+    environment.install("Installing torch and the OpenMMLab packages (1 minute)", *PACKAGES)
+    torch_version, cuda, *broken = environment.ask(PROBE).split()
+    if "cv2" in broken:
         # The two distributions of OpenCV that mmcv and imaug ask for share their files; only
         # the headless one works where no graphics libraries are installed.
-        environment.pip(
+        environment.install(
             "Replacing OpenCV by its headless build",
-            *("install", "--force-reinstall", "--no-deps", "opencv-python-headless"),
+            *("--force-reinstall", "--no-deps", "opencv-python-headless"),
         )
-
-    if not environment.imports("mmcv._ext"):
-        wheel = cached_wheel(
-            "onedl-mmcv",
-            torch_version,
-            lambda folder: build_mmcv(environment, torch_version, folder),
-        )
-        # pip would keep an installed build of the same version, even one without operators.
-        environment.pip("Removing other builds of onedl-mmcv", "uninstall", "-y", "onedl-mmcv")
-        environment.pip("Installing onedl-mmcv", "install", str(wheel))
-        if not environment.imports("mmcv._ext"):
-            raise SetupError(
-                f"mmcv's compiled operators do not import; delete {wheel.parent} and retry"
-            )
-
-    if not environment.imports("torchvision"):
-        environment.pip("Installing torchvision", "install", "--no-deps", "torchvision")
-        cuda = environment.ask("import torch; print(torch.version.cuda or '')")
-        if not cuda and not environment.imports("torchvision"):
-            wheel = cached_wheel(
-                "torchvision", torch_version, lambda folder: repack_torchvision(environment, folder)
-            )
-            environment.pip(
-                "Replacing torchvision by one without binary operators",
-                *("install", "--force-reinstall", "--no-deps", str(wheel)),
-            )
-
-    environment.pip(
+    if "torchvision" in broken and cuda == "None":
+        replace_torchvision(environment, torch_version)
+    if mmcv_operators and "mmcv._ext" in broken:
+        replace_mmcv(environment, torch_version)
+    environment.install(
         "Building csrc/ and installing mmhadaptive (1 minute)",
-        *("install", "-v", "--no-deps", "--no-build-isolation", "-e", str(ROOT)),
+        *("-v", "--no-deps", "--no-build-isolation", "-e", str(ROOT)),
     )
-    environment.ask("import mmdet.models, mmpretrain.models, mmhadaptive")
+    environment.run("Giving mmcv its operators", "-m", "mmhadaptive.mmcv_ops", "install")
+    environment.run(
+        "Importing everything once",
+        *("-c", "import mmcv.ops, mmdet.apis, mmdet.models, mmpretrain.models, mmhadaptive.ops"),
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--path", type=Path, default=ROOT / ".venv", help="default: %(default)s")
-    path = parser.parse_args().path.resolve()
+    parser.add_argument(
+        "--mmcv-operators",
+        action="store_true",
+        help="build all operators of mmcv, also those that mmhadaptive does not need",
+    )
+    args = parser.parse_args()
+    path = args.path.resolve()
     start = time.monotonic()
     log_dir = CACHE / "logs" / time.strftime("%Y%m%d-%H%M%S")
     log_dir.mkdir(parents=True, exist_ok=True)
     try:
-        install(Environment(path, log_dir))
+        install(Environment(path, log_dir), args.mmcv_operators)
     except SetupError as error:
         sys.exit(f"\nSet-up stopped. {error}")
     size = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())

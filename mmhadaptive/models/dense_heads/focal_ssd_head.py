@@ -121,6 +121,7 @@ class FocalSSDHead(AnchorHead):
             3,
             padding=1,
             groups=in_channels,
+            conv_cfg=dict(type="DepthwiseConv2d"),
             norm_cfg=self.norm_cfg,
             act_cfg=self.act_cfg,
         )
