@@ -83,7 +83,7 @@ def doubled(x):
 
 
 def halved(layer, x):
-    depthwise, pointwise = layer.depthwise_conv, layer.pointwise_conv
+    depthwise, pointwise = layer
     x = hard_swish(normalised(x, depthwise.conv, depthwise.bn))
     return normalised(x, pointwise.conv, pointwise.bn)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -140,6 +140,10 @@ class ACHPAFPN(BaseModule):
         steps = len(in_channels) - 1
         selected = self._num_selected(num_selected, 2 * steps, out_channels, num_blocks)
 
+        def pointwise(channels: int) -> ConvModule:
+            # No activation: as within a cross-Hadamard layer, the choice comes right after it.
+            return ConvModule(channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+
         def fusion(number: int) -> ACHFusion:
             return ACHFusion(
                 out_channels,
@@ -151,23 +155,21 @@ class ACHPAFPN(BaseModule):
                 act_cfg=act_cfg,
             )
 
-        def halving() -> DepthwiseSeparableConvModule:
-            return DepthwiseSeparableConvModule(
+        def halving() -> nn.Sequential:
+            depthwise = ConvModule(
                 out_channels,
                 out_channels,
                 5,
                 stride=2,
                 padding=2,
+                groups=out_channels,
+                conv_cfg=dict(type="DepthwiseConv2d"),
                 norm_cfg=norm_cfg,
                 act_cfg=act_cfg,
-                pw_act_cfg=None,
             )
+            return nn.Sequential(depthwise, pointwise(out_channels))
 
-        # No activation: products are of what the last 1x1 convolution gives.
-        self.laterals = nn.ModuleList(
-            ConvModule(channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
-            for channels in in_channels
-        )
+        self.laterals = nn.ModuleList(map(pointwise, in_channels))
         self.top_down = nn.ModuleList(map(fusion, selected[:steps]))
         self.downsamples = nn.ModuleList(halving() for _ in range(steps))
         self.bottom_up = nn.ModuleList(map(fusion, selected[steps:]))
