@@ -39,31 +39,33 @@ class DepthwiseConv2d(nn.Conv2d):
         return self._conv_forward(x, self.weight, self.bias)
 
     def _takes_less_time(self, x: Tensor) -> bool:
-        if not (_is_plain(x) and self._is_supported(x)):
+        weight, bias = self.weight, self.bias
+        if not (_is_plain(x) and self._is_supported(x, weight)):
             return False
         kernel, stride = self.kernel_size[0], self.stride[0]
-        tensors = (x, self.weight, self.bias)
-        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        needs_grad = x.requires_grad or weight.requires_grad
+        if torch.is_grad_enabled() and (needs_grad or (bias is not None and bias.requires_grad)):
             return backward_is_faster(x, kernel, stride)
         return forward_is_faster(x, kernel, stride)
 
-    def _is_supported(self, x: Tensor) -> bool:
-        padding = self.padding
+    def _is_supported(self, x: Tensor, weight: Tensor) -> bool:
+        kernel, padding = self.kernel_size[0], self.padding
         return (
             self.groups == self.in_channels == self.out_channels
+            and self.kernel_size[1] == kernel <= MAX_KERNEL
+            and self.stride[0] == self.stride[1] <= MAX_STRIDE
+            and not isinstance(padding, str)
+            and padding[0] == padding[1] < kernel
             and self.dilation == (1, 1)
             and self.padding_mode == "zeros"
-            and not isinstance(padding, str)
-            and self.kernel_size[0] == self.kernel_size[1] <= MAX_KERNEL
-            and self.stride[0] == self.stride[1] <= MAX_STRIDE
-            and padding[0] == padding[1] < self.kernel_size[0]
+            and x.is_cpu
+            and weight.is_cpu
             and x.dim() == 4
             and x.shape[1] == self.in_channels
             and x.numel() > 0
-            and min(x.shape[2:]) + 2 * padding[0] >= self.kernel_size[0]
-            and x.device.type == self.weight.device.type == "cpu"
+            and min(x.shape[2:]) + 2 * padding[0] >= kernel
             and x.dtype in DTYPES
-            and (x.dtype == self.weight.dtype or torch.is_autocast_enabled("cpu"))
+            and (x.dtype == weight.dtype or torch.is_autocast_enabled("cpu"))
         )
 
 

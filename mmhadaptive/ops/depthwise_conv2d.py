@@ -61,9 +61,10 @@ def depthwise_conv2d(
 
 def forward_is_faster(x: Tensor, kernel: int, stride: int) -> bool:
     """Whether the forward takes less time than oneDNN's, by measurement: in float32 with
-    channels_last and large kernels."""
-    own = x.dtype == torch.float32 and memory_format_of(x) == torch.channels_last
-    return own and kernel >= 5 and stride == 1
+    channels_last and large kernels, on maps that are not tiny."""
+    if kernel < 5 or stride > 1 or x.dtype != torch.float32 or x.shape[2] * x.shape[3] <= 16:
+        return False
+    return memory_format_of(x) == torch.channels_last
 
 
 def backward_is_faster(x: Tensor, kernel: int, stride: int) -> bool:
@@ -116,9 +117,14 @@ def depthwise_conv2d_reference(
     """:func:`depthwise_conv2d` by PyTorch's convolution."""
     check(x, weight, bias, stride, padding)
     x = autocast_input(x)
-    weight, bias = _cast(weight, x.dtype), _cast(bias, x.dtype)
     with torch.autocast(x.device.type, enabled=False):
-        y = torch.conv2d(x, weight, bias, stride, padding, 1, weight.shape[0])
+        return _convolution(x, weight, bias, stride, padding)
+
+
+def _convolution(x, weight, bias, stride, padding):
+    """PyTorch's convolution, without a check and outside of autocast."""
+    weight, bias = _cast(weight, x.dtype), _cast(bias, x.dtype)
+    y = torch.conv2d(x, weight, bias, stride, padding, 1, weight.shape[0])
     form = memory_format_of(x)
     # torch.vmap knows no memory format but the contiguous one.
     if is_transformed() or y.is_contiguous(memory_format=form):
@@ -166,7 +172,7 @@ class _DepthwiseConv2d(torch.autograd.Function):
             if forward_is_faster(x, weight.shape[2], stride):
                 forward = torch.ops.mmhadaptive.depthwise_conv2d.default
             else:
-                forward = depthwise_conv2d_reference
+                forward = _convolution
             return forward(x, weight, bias, stride, padding)
 
     @staticmethod

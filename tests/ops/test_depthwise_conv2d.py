@@ -416,9 +416,11 @@ def test_operator_itself_refuses_wrong_input(case):
         torch.ops.mmhadaptive.depthwise_conv2d(*change(make_inputs()).args())
 
 
-def test_small_kernels_are_convolved_by_onednn():
-    assert forward_is_faster(make_inputs().x, 5, 1)
-    assert not forward_is_faster(make_inputs().x, 3, 1)
+def test_small_kernels_and_maps_are_convolved_by_onednn():
+    x = make_inputs().x
+    assert forward_is_faster(x, 5, 1)
+    for other, kernel, stride in ((x, 3, 1), (x, 5, 2), (x[..., :2], 5, 1), (x.bfloat16(), 5, 1)):
+        assert not forward_is_faster(other, kernel, stride)
 
 
 OTHER_KERNELS = """
