@@ -33,6 +33,8 @@ DETECTORS = {
 }
 # By the name in a record, the heading; the values are shown in per cent.
 METRICS = {"coco/bbox_mAP": "AP", "coco/bbox_mAP_50": "AP50", "coco/bbox_mIoU": "mIoU"}
+# Of a test without any detection, for which COCO's evaluation gives none.
+WITHOUT_DETECTIONS = {"coco/bbox_mAP": 0.0, "coco/bbox_mAP_50": 0.0}
 
 
 def config_path(name: str) -> Path:
@@ -141,9 +143,9 @@ def measure_detectors(rounds: int) -> list[dict]:
     return [dict(entry, seconds=seconds[entry["config"]]) for entry in entries]
 
 
-def _spread(values: list[float]) -> str:
-    """Mean and standard deviation in per cent; a dash without values."""
-    if not values:
+def _spread(values: list[float | None]) -> str:
+    """Mean and standard deviation in per cent; a dash where a value is missing or is COCO's -1."""
+    if not values or any(value is None or value < 0 for value in values):
         return "-"
     text = f"{100 * statistics.mean(values):.1f}"
     return f"{text} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else text
@@ -156,11 +158,15 @@ def comparison_table(record: dict) -> str:
     """
     rows = []
     for entry in record["detectors"]:
-        runs = [run["metrics"] for run in record["runs"] if run["config"] == entry["config"]]
+        runs = [
+            WITHOUT_DETECTIONS | run["metrics"]
+            for run in record["runs"]
+            if run["config"] == entry["config"]
+        ]
         rows.append(
             [
                 DETECTORS[entry["config"]],
-                *(_spread([run[key] for run in runs if key in run]) for key in METRICS),
+                *(_spread([run.get(key) for run in runs]) for key in METRICS),
                 f"{entry['parameters'] / 1e6:.2f}",
                 f"{entry['macs'] / 1e6:.0f}",
                 f"{1000 * entry['seconds']:.1f}",

@@ -1,4 +1,4 @@
-"""Small detectors of RTMDet's form, counted, beside what others published of theirs."""
+"""Small detectors with RTMDet's head, counted, beside what others published of theirs."""
 
 from __future__ import annotations
 

@@ -95,9 +95,14 @@ def test_the_table():
     ]
     lines = comparison_table(dict(detectors=[detector], runs=runs)).splitlines()
     assert lines[0].startswith("| detector | AP | AP50 | mIoU |")
-    assert lines[2] == "| SSD, Hadaptive-Net-S | 52.0 ± 2.0 | - | - | 1.23 | 568 | 10.0 |"
-    (line,) = comparison_table(dict(detectors=[detector], runs=runs[:1])).splitlines()[2:]
-    assert "| 50.0 |" in line
+    assert lines[2] == "| SSD, Hadaptive-Net-S | 52.0 ± 2.0 | 0.0 ± 0.0 | - | 1.23 | 568 | 10.0 |"
+    for metrics, cells in [
+        ({"coco/bbox_mAP": 0.5, "coco/bbox_mIoU": 0.75}, ["50.0", "0.0", "75.0"]),
+        # Nothing was found, and nothing matched.
+        ({"coco/bbox_mIoU": -1.0}, ["0.0", "0.0", "-"]),
+    ]:
+        record = dict(detectors=[detector], runs=[dict(runs[0], metrics=metrics)])
+        assert comparison_table(record).splitlines()[2].split(" | ")[1:4] == cells
 
 
 def test_counts_and_times():

@@ -1,4 +1,4 @@
-"""Detectors of RTMDet's form: the record is of the configs, and they are as small as their peers."""
+"""Detectors with RTMDet's head: the record is current, and they are as small as their peers."""
 
 import json
 

@@ -45,7 +45,7 @@ def main():
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("config", nargs="?", help="a config of a classifier or detector")
     what.add_argument(
-        "--detectors-today", action="store_true", help="the detectors of RTMDet's form"
+        "--detectors-today", action="store_true", help="the detectors with RTMDet's head"
     )
     what.add_argument("--table7", action="store_true", help="the networks of Table 7")
     what.add_argument("--sweeps", action="store_true", help="the expansions of Figs. 5 and 6")
