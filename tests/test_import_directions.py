@@ -33,6 +33,7 @@ FREE = {"io", "optional"}
 # What imports mmdet or mmpretrain; everything else works without them.
 WITH_TOOLKITS = {
     "analysis/detection_step.py",  # when it measures
+    "analysis/training_step.py",  # when it measures
     "datasets",
     "engine/hooks/cls_visualization_hook.py",
     "evaluation",

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import mmdet
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -53,6 +52,8 @@ def configs(folder: str, batch_size: int) -> dict[str, Config]:
     for transform in stock.train_dataloader.dataset.pipeline:
         if transform.type == "BatchedMinIoURandomCrop":
             transform.type = "MinIoURandomCrop"
+    import mmdet
+
     peer = Config.fromfile(Path(mmdet.__file__).parent / ".mim" / "configs" / PEER)
     return {
         name: with_data(cfg, folder, batch_size)

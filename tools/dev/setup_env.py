@@ -85,6 +85,8 @@ for name in ("cv2", "torchvision", "mmcv._ext"):
         print(name)
 """
 
+IMPORTS = "import mmcv.ops, mmdet.apis, mmdet.models, mmpretrain.models"
+
 PURE_WHEEL = """Wheel-Version: 1.0
 Generator: mmhadaptive
 Root-Is-Purelib: true
@@ -105,8 +107,20 @@ def pinned(package: str) -> str:
     raise SetupError(f"{CONSTRAINTS} does not pin {package}")
 
 
-def run_step(title: str, command: list[str], log_dir: Path, env: dict | None = None) -> None:
-    """Run ``command`` with its output in a log file and a line of progress on the terminal.
+def start(command: list[str], **env: str) -> subprocess.Popen:
+    """Start a command for :func:`follow`."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, **env},
+    )
+
+
+def follow(title: str, process: subprocess.Popen, log_dir: Path) -> None:
+    """Wait for a command, with its output in a log file and a line of progress on the terminal.
 
     Raises:
         SetupError: The command failed; the last lines of the log are shown.
@@ -126,14 +140,6 @@ def run_step(title: str, command: list[str], log_dir: Path, env: dict | None = N
     reporter = threading.Thread(target=show, daemon=True)
     reporter.start()
     with open(log_path, "w") as log:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env={**os.environ, **(env or {})},
-        )
         for line in process.stdout:
             log.write(line)
             step = re.match(r"\s*\[(\d+/\d+)\]", line)
@@ -176,18 +182,15 @@ class Environment:
         # That of Python 3.11 takes twice as long.
         self.install("Replacing pip", "pip")
 
-    def pip(self, title: str, *arguments: str, env: dict | None = None) -> None:
+    def pip(self, title: str, *arguments: str, **env: str) -> None:
         """Run ``pip`` under the constraints file."""
         command = [self.python, "-m", "pip", "--disable-pip-version-check", *arguments]
-        run_step(title, command, self.log_dir, {"PIP_CONSTRAINT": str(CONSTRAINTS), **(env or {})})
+        process = start(command, PIP_CONSTRAINT=str(CONSTRAINTS), **env)
+        follow(title, process, self.log_dir)
 
     def install(self, title: str, *arguments: str) -> None:
         """Install packages; Python compiles their modules when it first imports them."""
         self.pip(title, "install", "--no-compile", *arguments)
-
-    def run(self, title: str, *arguments: str) -> None:
-        """Run Python in the environment, with its output in a log file."""
-        run_step(title, [self.python, *arguments], self.log_dir)
 
     def ask(self, code: str) -> str:
         """The output of some Python in the environment."""
@@ -247,7 +250,8 @@ def build_mmcv(environment: Environment, folder: Path) -> None:
         environment.pip(
             f"Building the operators of onedl-mmcv (about 2 minutes on 2 cores; here {cores})",
             *("wheel", "-v", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)),
-            env={"MAX_JOBS": str(cores), "CFLAGS": "-g0"},
+            MAX_JOBS=str(cores),
+            CFLAGS="-g0",
         )
 
 
@@ -327,15 +331,18 @@ def install(environment: Environment, mmcv_operators: bool) -> None:
         replace_torchvision(environment, torch_version)
     if mmcv_operators and "mmcv._ext" in broken:
         replace_mmcv(environment, torch_version)
+    # Both run from the checkout; Python compiles its modules while the compilers are at csrc/.
+    give_operators = start(
+        [environment.python, "-m", "mmhadaptive.mmcv_ops", "install"], PYTHONPATH=str(ROOT)
+    )
+    follow("Giving mmcv its operators", give_operators, environment.log_dir)
+    imports = start([environment.python, "-c", IMPORTS], PYTHONPATH=str(ROOT))
     environment.install(
         "Building csrc/ and installing mmhadaptive (1 minute)",
         *("-v", "--no-deps", "--no-build-isolation", "-e", str(ROOT)),
     )
-    environment.run("Giving mmcv its operators", "-m", "mmhadaptive.mmcv_ops", "install")
-    environment.run(
-        "Importing everything once",
-        *("-c", "import mmcv.ops, mmdet.apis, mmdet.models, mmpretrain.models, mmhadaptive.ops"),
-    )
+    follow("Importing everything once", imports, environment.log_dir)
+    environment.ask("import mmhadaptive.ops")
 
 
 def main() -> None:
