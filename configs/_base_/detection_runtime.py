@@ -4,6 +4,7 @@ custom_imports = dict(
     imports=[
         "mmhadaptive.models.backbones",
         "mmhadaptive.models.dense_heads",
+        "mmhadaptive.models.necks",
         "mmhadaptive.engine",
         "mmhadaptive.evaluation",
         "mmhadaptive.transforms",

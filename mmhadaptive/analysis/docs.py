@@ -12,10 +12,12 @@ from pathlib import Path
 
 from mmengine.fileio import load
 
+from .bccd_comparison import comparison_table
 from .bert import bert_table
 from .channels import channels_table
 from .detection_step import step_table
 from .detectors import detectors_table
+from .detectors_today import today_table
 from .expansions import SWEEPS, sweep_table
 from .first_contact import first_contact_table
 from .images_per_second import images_table
@@ -54,6 +56,11 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "detection-step": _of(
         "results/detection_step.json", lambda record: step_table(record["seconds"])
     ),
+    "detectors-today": _of(
+        "results/detectors_today.json", lambda record: today_table(record["detectors"])
+    ),
+    # Its block joins the docs with the record, which takes hours.
+    "bccd-comparison": _of("results/bccd_comparison.json", comparison_table),
     "training-step": _of(
         "results/training_step.json", lambda record: training_table(record["detectors"])
     ),

@@ -5,6 +5,7 @@
 from .backbones import HadaptiveNet
 from .blocks import build_block
 from .merging import merge_branches
+from .necks import ACHPAFPN
 from .replacement import replace_blocks
 
-__all__ = ["HadaptiveNet", "build_block", "merge_branches", "replace_blocks"]
+__all__ = ["ACHPAFPN", "HadaptiveNet", "build_block", "merge_branches", "replace_blocks"]

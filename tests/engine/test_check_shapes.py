@@ -65,6 +65,12 @@ WRONG = {
         dict(backbone=dict(out_indices=(1, 2, 3)), neck=dict(in_channels=[32, 64, 96])),
         "the priors of model.bbox_head RTMDetSepBNHead are for strides 8, 16, 32",
     ),
+    "the neck of products has channels of another arch": (
+        "detection/rtmdet_hadaptive_s_coco",
+        dict(backbone=dict(arch="m")),
+        "backbone HadaptiveNet gives 80, 128, 192 channels at strides 8, 16, 32, "
+        "but model.neck ACHPAFPN takes 64, 96, 128 channels",
+    ),
     "the proposals have other strides": (
         "detection/faster_rcnn_hadaptive_s_coco",
         dict(backbone=RESNET_INDICES[0], neck=RESNET_INDICES[1]),

@@ -24,7 +24,10 @@ def test_the_docs_are_current(run_here):
 
 def test_every_table_stands_somewhere():
     text = "".join(path.read_text() for path in [ROOT / "README.md", *DOCS.rglob("*.md")])
-    assert {name for name, _ in BLOCK.findall(text)} == TABLES.keys()
+    # The comparison joins the docs with its record.
+    recorded = (DOCS / "results" / "bccd_comparison.json").exists()
+    missing = set() if recorded else {"bccd-comparison"}
+    assert {name for name, _ in BLOCK.findall(text)} == TABLES.keys() - missing
 
 
 @pytest.mark.parametrize(

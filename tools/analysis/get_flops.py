@@ -2,13 +2,15 @@
 
     python tools/analysis/get_flops.py configs/ssd_hadaptive_s_coco.py
     python tools/analysis/get_flops.py --table6 --out docs/results/detectors.json
+    python tools/analysis/get_flops.py --detectors-today --out docs/results/detectors_today.json
     python tools/analysis/get_flops.py --table7 --out docs/results/complexity.json
     python tools/analysis/get_flops.py --sweeps --out docs/results/expansion_sweeps.json
 
 The first counts the classifier or detector of a config, at the size at which the config tests it
 or at ``--size``: MACs as the paper's Table 7, FLOPs as its Tables 5 and 8. ``--table6`` counts the
-whole detectors of Table 6. ``--table7`` counts the networks of Table 7 for 100 classes, and again
-as they were published (``configs/classification/metafile.yml``), with the difference.
+whole detectors of Table 6, ``--detectors-today`` those with RTMDet's head. ``--table7`` counts the
+networks of Table 7 for 100 classes, and again as they were published
+(``configs/classification/metafile.yml``), with the difference.
 ``--sweeps`` counts the three expansions, 1x1 convolution, Ghost and ACH, over the input's width and
 over the expansion ratio, as Figs. 5 and 6, beside closed formulas and eqs. 15 to 18, and draws
 ``docs/images/complexity_{width,ratio}.png``. ``--out`` is the file of the record.
@@ -25,6 +27,7 @@ from mmengine.logging import MMLogger
 import mmhadaptive.engine  # noqa: F401  the scope of the configs
 from mmhadaptive.analysis.complexity import COUNTS, config_complexity
 from mmhadaptive.analysis.detectors import count_detectors, detectors_table
+from mmhadaptive.analysis.detectors_today import count_today, today_table
 from mmhadaptive.analysis.expansions import EXTENT, SWEEPS, sweep, sweep_table
 from mmhadaptive.analysis.input_size import input_size
 from mmhadaptive.analysis.published import compare_published, published_table
@@ -46,6 +49,9 @@ def main():
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("config", nargs="?", help="a config of a classifier or detector")
     what.add_argument("--table6", action="store_true", help="the detectors of Table 6")
+    what.add_argument(
+        "--detectors-today", action="store_true", help="the detectors with RTMDet's head"
+    )
     what.add_argument("--table7", action="store_true", help="the networks of Table 7")
     what.add_argument("--sweeps", action="store_true", help="the expansions of Figs. 5 and 6")
     parser.add_argument(
@@ -85,10 +91,13 @@ def main():
     if args.out is None:
         parser.error("--out is missing")
     logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")
-    if args.table6:
-        detectors = count_detectors(logger.info)
+    if args.table6 or args.detectors_today:
+        count, table = (
+            (count_detectors, detectors_table) if args.table6 else (count_today, today_table)
+        )
+        detectors = count(logger.info)
         write_record(args.out, detectors=detectors)
-        print(detectors_table(detectors), end="")
+        print(table(detectors), end="")
         return
     if args.table7:
         networks = compare_published(logger.info)
