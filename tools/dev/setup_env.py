@@ -48,6 +48,8 @@ PACKAGES = (
     "onedl-mmdetection",
     "onedl-mmpretrain",
     "scikit-learn",
+    "faster-coco-eval",
+    "hotcoco",
     "timm",
     "transformers",
     "onnx",
