@@ -38,6 +38,13 @@ model = dict(
             center_offset=0.5,
         ),
     ),
+    # No two digits lie on each other.
+    test_cfg=dict(nms=dict(class_agnostic=True)),
 )
+max_epochs = 4
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].end = max_epochs
+param_scheduler[1].T_max = max_epochs - _base_.warmup_epochs
 optim_wrapper = dict(optimizer=dict(lr=0.002))
 default_hooks = dict(logger=dict(interval=25), visualization=_base_.visualization)

@@ -35,7 +35,8 @@ def run(*command: str | Path) -> None:
 def last_checkpoint(work_dir: Path) -> Path:
     """The checkpoint that a training in ``work_dir`` ended with."""
     # mmengine writes an absolute path; a relative one lies in the work dir.
-    return work_dir / (work_dir / "last_checkpoint").read_text().strip()
+    path = work_dir / (work_dir / "last_checkpoint").read_text().strip()
+    return Path(os.path.relpath(path))
 
 
 def main() -> None:

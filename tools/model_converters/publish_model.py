@@ -1,6 +1,6 @@
 """Prepare a checkpoint for publication: weights and what inference needs, nothing of the training.
 
-    python tools/model_converters/publish_model.py work_dirs/demo/epoch_18.pth digits.pth
+    python tools/model_converters/publish_model.py work_dirs/demo/detector/epoch_4.pth digits.pth
 
 writes ``digits-<first eight digits of its sha256>.pth`` and prints that name. Optimizer, schedules
 and log are left out, and so are the folders of absolute paths in the config that it carries.
