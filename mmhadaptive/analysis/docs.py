@@ -28,6 +28,7 @@ from .replaced import replaced_table, trained_table
 from .results import records_table, results_table
 from .speed import bandwidth_table, benchmarks_table, speed_table
 from .training_step import operators_table, training_table
+from .trials.all import trials_table
 
 BLOCK = re.compile(r"<!-- table: (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
@@ -67,6 +68,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "training-operators": _of(
         "results/training_step.json", lambda record: operators_table(record["detectors"])
     ),
+    "trials": _of("results/trials.json", lambda record: trials_table(record["trials"])),
     "channels": lambda docs: channels_table(),
     "first-contact": first_contact_table,
     "paper": ledger_table,

@@ -114,6 +114,7 @@ class _Annotations:
             for annotation in content.get("annotations") or []
             if annotation["image_id"] in self.images
         ]
+        self.ids = np.array([annotation["id"] for annotation in annotations], object)
         self.image_ids = [annotation["image_id"] for annotation in annotations]
         self.category_ids = [annotation["category_id"] for annotation in annotations]
         self.boxes = np.array([each["bbox"] for each in annotations], float).reshape(-1, 4)
@@ -134,6 +135,12 @@ class _Annotations:
                 f": {unknown.total()} of {len(self)} annotations have a category_id of no "
                 f"category: {_listed([*unknown])}; the categories have "
                 f"{_listed([*known])}"
+            )
+        endless = ~(np.isfinite(self.boxes).all(axis=1) & np.isfinite(self.areas))
+        if endless.any():
+            yield (
+                f": {endless.sum()} of {len(self)} annotations have a bbox or an area with NaN, "
+                f"infinity or null: those with the id {_listed(self.ids[endless].tolist())}"
             )
         start, size = self.boxes[:, :2], self.boxes[:, 2:]
         far_out = (start + size > 1.1 * self.sizes).any(axis=1)
@@ -213,7 +220,7 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
     Raises:
         ValueError: It lists every problem: keys that are missing, classes that are no category or
             stand in another order, ``category_id`` without a category, boxes given by their
-            corners, nothing left to train on, a head for another number of classes.
+            corners or with NaN, nothing left to train on, a head for another number of classes.
     """
     datasets: dict[str, list] = {}
     classes: dict[str, list] = {}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,6 +17,7 @@ from mmengine.runner import Runner
 
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import UserError, blame_config
+from mmhadaptive.io.whole import remove_unfinished
 from mmhadaptive.optional import MMCV_OPERATORS, needs
 
 from .hooks import MovedWorkDirHook, check_shapes
@@ -134,12 +138,27 @@ def build_runner(cfg: Config) -> Runner:
     return runner
 
 
+@contextmanager
+def blame_pictures() -> Iterator[None]:
+    """Within, a picture that mmcv could not decode, also in a worker, is a :class:`UserError`."""
+    try:
+        yield
+    except AssertionError as error:
+        name = re.search(r"failed to load image: (.*)", str(error))
+        if name is None:
+            raise
+        raise UserError(f"{name[1]} does not decode as an image") from error
+
+
 def train(cfg: Config) -> None:
     """Train by a config, and leave ``run.json`` beside the logs: what repeats the run."""
     runner = build_runner(cfg)
     if is_main_process():
+        for path in remove_unfinished(runner.work_dir):
+            runner.logger.info(f"removed {path}, which a run that was killed left")
         write_record(Path(runner.log_dir) / "run.json", config=cfg.filename)
-    runner.train()
+    with blame_pictures():
+        runner.train()
     leave_process_group()
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+# The folders of _beside: a point, the file's name, and tempfile's eight characters.
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
 
 
 @contextmanager
@@ -28,6 +33,10 @@ def write_file(path: str | Path, content: bytes | str) -> None:
     Args:
         path: A path of the local disk.
         content: The bytes, or text for UTF-8.
+
+    Raises:
+        OSError: It could not be written, for instance because the disk is full; it names the file,
+            which is as it was.
     """
     data = content.encode() if isinstance(content, str) else content
     try:
@@ -38,14 +47,36 @@ def write_file(path: str | Path, content: bytes | str) -> None:
         Path(path).write_bytes(data)
         return
     path = Path(os.path.realpath(path))
-    with _beside(path) as new:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            new.chmod(stat.S_IMODE(mode))
-        new.replace(path)
+    try:
+        with _beside(path) as new:
+            with new.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if mode is not None:
+                new.chmod(stat.S_IMODE(mode))
+            new.replace(path)
+    except OSError as error:
+        # That of a full disk names no file, others the temporary one.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def remove_unfinished(folder: str | Path) -> list[Path]:
+    """Remove what writers that were killed left in a folder, to which nobody writes now.
+
+    Returns:
+        The temporary folders that were removed.
+    """
+    unfinished = []
+    for path in Path(folder).glob(".*"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if not match or path.is_symlink() or not path.is_dir():
+            continue
+        if {inner.name for inner in path.iterdir()} <= {match[1]}:
+            unfinished.append(path)
+    for path in unfinished:
+        shutil.rmtree(path)
+    return unfinished
 
 
 @contextmanager

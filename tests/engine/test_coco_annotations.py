@@ -214,6 +214,21 @@ def test_corners_instead_of_sizes(complaint):
     assert "x, y, width, height" in train
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+@pytest.mark.parametrize("key", ["bbox", "area"])
+def test_boxes_without_numbers(complaint, key, value):
+    def spoil(content):
+        for i in (2, 5):
+            annotation = content["annotations"][i]
+            annotation[key] = [1, value, 3, 4] if key == "bbox" else value
+
+    (train,) = complaint(spoil)
+    assert train.endswith(
+        "train.json: 2 of 8 annotations have a bbox or an area with NaN, infinity or null: those "
+        "with the id 10, 21"
+    )
+
+
 def test_boxes_outside_are_not_taken_for_corners(check):
     def move(content):
         for annotation in content["annotations"][::2]:

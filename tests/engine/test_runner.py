@@ -15,9 +15,10 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import DATASETS, HOOKS, MODELS
 from torch import nn
 
 from mmhadaptive.engine.launch import build_runner, leave_process_group
@@ -214,6 +215,25 @@ def test_a_training_that_diverged_ends_without_a_checkpoint(tmp_path, interval):
     with pytest.raises(FloatingPointError, match=r"the loss is (inf|nan) at iteration [24]"):
         runner.train()
     assert not list(tmp_path.rglob("*.pth"))
+
+
+@HOOKS.register_module()
+class SpoilWeight(Hook):
+    """What an infinite gradient of a finite loss leaves."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 5:
+            runner.model.out.weight.data[0, 3] = float("nan")
+
+
+def test_weights_that_are_not_finite_take_no_checkpoint(tmp_path):
+    hooks = [dict(type="CheckLossHook", interval=100), dict(type="SpoilWeight")]
+    each = dict(checkpoint=dict(type="CheckpointHook", interval=1, by_epoch=False))
+    runner = toy_runner(tmp_path, "spoiled", hooks=hooks, default_hooks=each)
+    with pytest.raises(FloatingPointError, match=r"out\.weight is not finite after iteration 6"):
+        runner.train()
+    assert (tmp_path / "last_checkpoint").read_text().endswith("iter_5.pth")
+    assert not (tmp_path / "iter_6.pth").exists()
 
 
 def test_persistent_workers_are_refused(tmp_path):

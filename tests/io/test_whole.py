@@ -1,10 +1,11 @@
-"""A folder of files appears whole or not at all."""
+"""Files and folders appear whole or not at all."""
 
+import os
 import stat
 
 import pytest
 
-from mmhadaptive.io.whole import new_folder
+from mmhadaptive.io.whole import new_folder, remove_unfinished, write_file
 
 
 def test_files_appear_together(tmp_path):
@@ -38,3 +39,33 @@ def test_what_exists_is_refused(tmp_path, make):
     ):
         pass
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_error_of_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    file = tmp_path / "model.pth"
+    file.write_bytes(b"old")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=f"No space left on device: '{file}'"):
+        write_file(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    for name in (".latest.pth.a1b2c3d4", ".last_checkpoint.________"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".latest.pth.a1b2c3d4" / "latest.pth").write_bytes(b"half")
+    others = [".git", ".cache.settings", ".notes.a1b2c3d4", "latest.pth.a1b2c3d4"]
+    for name in others:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    (tmp_path / ".file.a1b2c3d4").touch()
+    assert {path.name for path in remove_unfinished(tmp_path)} == {
+        ".latest.pth.a1b2c3d4",
+        ".last_checkpoint.________",
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, ".file.a1b2c3d4"])

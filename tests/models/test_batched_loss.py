@@ -11,7 +11,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from mmhadaptive.models.dense_heads import FocalSSDHead, batched_assignment
+from mmhadaptive.models.dense_heads import FocalSSDHead, batched_assignment, focal_ssd_head
 from mmhadaptive.models.dense_heads.batched_assignment import assign_batch
 from mmhadaptive.models.dense_heads.prior_cache import MAX_KEPT
 
@@ -294,3 +294,30 @@ def test_copies_keep_none(copy_of):
     assert head._priors._kept
     assert_as_mmdet(head, arguments)
     assert_as_mmdet(found, arguments)
+
+
+def test_processes_divide_by_their_mean_number_of_positive_boxes(monkeypatch):
+    """As it is with the mean of the gradients, two then equal one with both their pictures."""
+    head = build_head()
+    both = case(3, (4, 1))
+    whole, gradients = losses_and_gradients(FocalSSDHead.loss_by_feat, head, both)
+    seen = []
+
+    def run(counts):
+        found = []
+        for i in range(2):
+            scores, offsets = (
+                [each.detach()[i : i + 1].requires_grad_() for each in maps] for maps in both[:2]
+            )
+            one = (scores, offsets, both[2][i : i + 1], both[3][i : i + 1])
+            monkeypatch.setattr(focal_ssd_head, "reduce_mean", counts)
+            found.append(losses_and_gradients(FocalSSDHead.loss_by_feat, head, one))
+        return found
+
+    run(lambda value: seen.append(value) or value)
+    assert seen[0] != seen[1]
+    parts = run(lambda value: (seen[0] + seen[1]) / 2)
+    for i, value in enumerate(whole):
+        torch.testing.assert_close((parts[0][0][i] + parts[1][0][i]) / 2, value)
+    for i, gradient in enumerate(gradients):
+        torch.testing.assert_close(torch.cat([part[1][i] for part in parts]) / 2, gradient)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from ..unwrap import unwrap
+
 
 @HOOKS.register_module()
 class CheckLossHook(Hook):
-    """Look now and then, and before each checkpoint, whether the last loss is finite.
+    """Look now and then, and before each checkpoint, whether the last loss is finite; before a
+    checkpoint, also whether the weights are, since a finite loss may have an infinite gradient.
 
     So a run does not resume from a checkpoint of a training that had diverged. mmdet's
     ``CheckInvalidLossHook`` only looks now and then, and mmpretrain alone does not have it.
@@ -17,7 +20,7 @@ class CheckLossHook(Hook):
         interval: Iterations between two looks; each waits for the GPU.
 
     Raises:
-        FloatingPointError: The loss is infinite or not a number.
+        FloatingPointError: The loss or a weight is infinite or not a number.
     """
 
     def __init__(self, interval: int = 50) -> None:
@@ -35,8 +38,12 @@ class CheckLossHook(Hook):
             self.check()
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        if self.loss is not None:
-            self.check()
+        if self.loss is None:
+            return
+        self.check()
+        for name, weight in unwrap(runner.model).named_parameters():
+            if not weight.isfinite().all():
+                raise FloatingPointError(f"{name} is not finite after iteration {self.iteration}")
 
     def check(self) -> None:
         if not self.loss.isfinite():

@@ -12,6 +12,7 @@ from mmdet.models.losses import L1Loss, SmoothL1Loss
 from mmdet.models.task_modules import AnchorGenerator, PseudoSampler, SSDAnchorGenerator
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import get_box_tensor
+from mmdet.utils import reduce_mean
 from mmengine.model import bias_init_with_prob
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -32,7 +33,8 @@ class FocalSSDHead(AnchorHead):
 
     Targets and losses are computed of a whole batch at once where the config allows it
     (:attr:`batched`), with the values and gradients of :class:`AnchorHead`; by its own methods
-    otherwise. ``get_positive_infos`` knows the targets of the latter only.
+    otherwise. Several processes then divide by their mean number of positive boxes, so that they
+    train as one with the whole batch. ``get_positive_infos`` knows the targets of the latter only.
 
     Args:
         num_classes: Number of classes without background.
@@ -182,7 +184,9 @@ class FocalSSDHead(AnchorHead):
         labels = torch.cat([instances.labels for instances in batch_gt_instances])
         valid = self._valid_flags(sizes, batch_img_metas, priors.device)
         assigned = assign_batch(self.assigner, priors, boxes, valid)
-        avg_factor = (assigned > 0).sum(dim=1).clamp(min=1).sum().item()
+        # The mean over the processes, so that several equal one with the whole batch.
+        positives = (assigned > 0).sum(dim=1).clamp(min=1).sum()
+        avg_factor = reduce_mean(positives.float()).item()
 
         # Of each map: what is assigned to (picture, row, column, box), and where an object is.
         shapes = [
@@ -241,7 +245,7 @@ class FocalSSDHead(AnchorHead):
         found: tuple[Tensor, ...],
         labels: Tensor,
         targets: Tensor,
-        avg_factor: int,
+        avg_factor: float,
     ) -> tuple[Tensor, Tensor]:
         image, y, x, box = found
         weight = self.train_cfg["pos_weight"]
