@@ -12,6 +12,7 @@ from mmhadaptive.analysis.trials.bench import (
     error_line,
     finite_losses,
     finite_weights,
+    first_steps,
     logged,
 )
 from mmhadaptive.io.user_errors import UserError
@@ -71,6 +72,7 @@ def test_losses_of_several_runs(tmp_path):
     found = logged(tmp_path)
     assert {step: len(entries) for step, entries in found.items()} == {1: 1, 2: 2, 3: 1}
     assert found[2][0] == found[2][1] == dict(step=2, loss=1.0)
+    assert first_steps(tmp_path) == [1, 2]
     assert finite_losses(tmp_path) == [0.5, 1.0, 1.0, 1.5]
     (folder / "scalars.json").write_text(json.dumps(dict(step=5, loss=float("nan"))))
     with pytest.raises(TrialError, match="nan"):

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -162,10 +162,10 @@ def error_line(result: subprocess.CompletedProcess) -> str:
     return " ".join(line.strip() for line in lines[start:]).partition(": error: ")[2]
 
 
-def logged(work_dir: Path) -> dict[int, list[dict]]:
-    """What the runs in a work dir logged of each iteration, without times and memory."""
-    found = {}
+def _runs(work_dir: Path) -> Iterator[list[dict]]:
+    """What each run in a work dir logged of its iterations, the first run first."""
     for path in sorted(work_dir.glob("*/vis_data/scalars.json")):
+        entries = []
         for line in path.read_text().splitlines():
             try:
                 entry = json.loads(line)
@@ -173,9 +173,24 @@ def logged(work_dir: Path) -> dict[int, list[dict]]:
                 # The run was killed while it wrote the line.
                 continue
             if "loss" in entry:
-                entry = {k: v for k, v in entry.items() if k not in ("time", "data_time", "memory")}
-                found.setdefault(entry["step"], []).append(entry)
+                entries.append(
+                    {k: v for k, v in entry.items() if k not in ("time", "data_time", "memory")}
+                )
+        yield entries
+
+
+def logged(work_dir: Path) -> dict[int, list[dict]]:
+    """What the runs in a work dir logged of each iteration, without times and memory."""
+    found = {}
+    for entries in _runs(work_dir):
+        for entry in entries:
+            found.setdefault(entry["step"], []).append(entry)
     return found
+
+
+def first_steps(work_dir: Path) -> list[int]:
+    """The first iteration that each run in a work dir logged, where it logged one."""
+    return [entries[0]["step"] for entries in _runs(work_dir) if entries]
 
 
 def finite_losses(work_dir: Path) -> list[float]:

@@ -13,7 +13,7 @@ import torch
 
 from mmhadaptive.io.checkpoint import load_checkpoint_file
 
-from .bench import LIMIT, Bench, expect, last_checkpoint, logged
+from .bench import LIMIT, Bench, expect, first_steps, last_checkpoint, logged
 
 EPOCHS = 5
 DELAY = 1.0
@@ -46,12 +46,12 @@ def _wait(condition, process: subprocess.Popen) -> bool:
 def _kill_once(process: subprocess.Popen, work_dir: Path, delay: float, writing: bool) -> bool:
     """Kill a run so many seconds after its first iteration, in a writing or not; False at its
     end."""
-    before = sum(map(len, logged(work_dir).values()))
+    before = len(first_steps(work_dir))
 
     def begun() -> bool:
-        # A look at the logs is slow; they grow with each iteration.
+        # A look at the logs is slow.
         time.sleep(0.02)
-        return sum(map(len, logged(work_dir).values())) > before
+        return len(first_steps(work_dir)) > before
 
     alive = _wait(begun, process)
     time.sleep(delay)
@@ -87,6 +87,8 @@ def survive_kills(bench: Bench, kills: int = 24) -> str:
         alive = _kill_once(process, killed, draw.uniform(0, DELAY), number % 2 == 1)
         expect(alive, f"the training ended before kill {number + 1}, with {process.returncode}")
         done += 1
+        first = first_steps(killed)[-1]
+        expect(first == reached + 1, f"iteration {first} came first after {reached}")
         # What earlier kills left was removed at the start of this run.
         in_writing += bool(unfinished(killed))
         if (killed / "last_checkpoint").exists():

@@ -9,6 +9,7 @@ import torch
 
 from mmhadaptive.io.checkpoint import load_checkpoint_file
 from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.whole import write_file
 
 from .bench import Bench, expect, finite_losses
 
@@ -47,8 +48,11 @@ def compare_processes(bench: Bench) -> str:
     config = bench.detector("two_processes_config", more=SETTINGS.format(batch=4))
     command = [str(FOLDER / "tools" / "dist_train.sh"), str(config), "2", "--work-dir", str(two)]
     port = str(20_000 + os.getpid() % 20_000)
-    result = bench.run(["env", f"PORT={port}", *command])
-    expect(result.returncode == 0, f"status {result.returncode}: {result.stderr[-500:]}")
+    result = bench.run(["env", f"PORT={port}", "PYTHONFAULTHANDLER=1", *command])
+    # The end is torchrun's; what went wrong stands before it.
+    log = bench.folder / "two_processes.log"
+    write_file(log, result.stderr)
+    expect(result.returncode == 0, f"status {result.returncode}: see {log}")
     finite_losses(one)
     first, last, other = (
         _weights(path) for path in (one / "epoch_1.pth", one / "epoch_3.pth", two / "epoch_3.pth")
