@@ -40,7 +40,7 @@ def test_a_failure_is_a_row_and_the_others_run(tmp_path, monkeypatch):
         (False, "KeyError: 'x'"),
         (True, "7"),
     ]
-    assert lines[0] == "trial 1 of 3: one"
+    assert lines[:2] == ["one: begun", "one: FAILED in 0.0 s: a|b\nc"]
     assert trials.trials_table(entries).splitlines()[2:] == [
         "| one | well | failed | a\\|b c |",
         "| two | well | failed | KeyError: 'x' |",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from .processes import compare_processes
 WHOLE = "the error is named; the last checkpoint is whole and resumes"
 #: By name, what is expected and the trial.
 TRIALS: dict[str, tuple[str, Callable[[Bench], str]]] = {
+    # The longest first.
+    "kill -9": ("resumed, equal bit for bit to the uninterrupted training", survive_kills),
     "malicious checkpoint": ("refused by name, not executed", refuse_a_malicious_pickle),
     "truncated PNG": ("the error names the picture", survive_a_truncated_picture),
     "truncated JPEG": (
@@ -48,7 +51,6 @@ TRIALS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "file too large for the disk": (WHOLE, survive_a_large_file),
     "full disk": (WHOLE, survive_a_full_disk),
     "two gloo processes": ("as one with the doubled batch, to 1e-5", compare_processes),
-    "kill -9": ("resumed, equal bit for bit to the uninterrupted training", survive_kills),
 }
 
 
@@ -56,6 +58,7 @@ def run_trials(
     folder: Path,
     names: Sequence[str] | None = None,
     seed: int = 0,
+    jobs: int = 1,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[dict]:
     """Run trials, each to its end whatever becomes of the others.
@@ -64,6 +67,7 @@ def run_trials(
         folder: A folder for data and work dirs that does not exist.
         names: Some of :data:`TRIALS`; all by default.
         seed: Of the moments of the kills.
+        jobs: How many run at a time.
         report: Is called with a line before and after each trial.
 
     Returns:
@@ -78,10 +82,10 @@ def run_trials(
     except FileExistsError:
         raise UserError(f"{folder} exists: remove it or give another --work-dir") from None
     bench = Bench(folder.resolve(), seed)
-    entries = []
-    for number, name in enumerate(names, 1):
+
+    def run(name: str) -> dict:
         expected, trial = TRIALS[name]
-        report(f"trial {number} of {len(names)}: {name}")
+        report(f"{name}: begun")
         start = time.monotonic()
         try:
             passed, detail = True, trial(bench)
@@ -90,11 +94,12 @@ def run_trials(
             known = isinstance(error, TrialError)
             passed, detail = False, str(error) if known else f"{type(error).__name__}: {error}"
         seconds = round(time.monotonic() - start, 1)
-        report(f"  {'passed' if passed else 'FAILED'} in {seconds} s: {detail}")
-        entries.append(
-            dict(name=name, expected=expected, passed=passed, detail=detail, seconds=seconds)
-        )
-    return entries
+        report(f"{name}: {'passed' if passed else 'FAILED'} in {seconds} s: {detail}")
+        return dict(name=name, expected=expected, passed=passed, detail=detail, seconds=seconds)
+
+    # What they run are processes of their own.
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(run, names))
 
 
 def trials_table(trials: list[dict]) -> str:

@@ -15,7 +15,7 @@ from mmhadaptive.io.checkpoint import load_checkpoint_file
 
 from .bench import LIMIT, Bench, expect, first_steps, last_checkpoint, logged
 
-EPOCHS = 5
+EPOCHS = 3
 DELAY = 1.0
 
 
@@ -63,7 +63,7 @@ def _kill_once(process: subprocess.Popen, work_dir: Path, delay: float, writing:
     return alive and process.returncode == -signal.SIGKILL
 
 
-def survive_kills(bench: Bench, kills: int = 24) -> str:
+def survive_kills(bench: Bench, kills: int = 20) -> str:
     """Kill and resume a classifier's training, and compare it with one that nobody disturbed.
 
     Every run resumes from the last whole checkpoint; all losses, also those that two runs
