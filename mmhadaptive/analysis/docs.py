@@ -60,7 +60,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "detectors-today": _of(
         "results/detectors_today.json", lambda record: today_table(record["detectors"])
     ),
-    # Its block joins the docs with the record, which takes hours.
+    # The blocks of this and of the trials join the docs with their records.
     "bccd-comparison": _of("results/bccd_comparison.json", comparison_table),
     "training-step": _of(
         "results/training_step.json", lambda record: training_table(record["detectors"])

@@ -24,9 +24,9 @@ def test_the_docs_are_current(run_here):
 
 def test_every_table_stands_somewhere():
     text = "".join(path.read_text() for path in [ROOT / "README.md", *DOCS.rglob("*.md")])
-    # The comparison joins the docs with its record.
-    recorded = (DOCS / "results" / "bccd_comparison.json").exists()
-    missing = set() if recorded else {"bccd-comparison"}
+    # These join the docs with their records.
+    records = {"bccd-comparison": "bccd_comparison.json", "trials": "trials.json"}
+    missing = {name for name, file in records.items() if not (DOCS / "results" / file).exists()}
     assert {name for name, _ in BLOCK.findall(text)} == TABLES.keys() - missing
 
 
