@@ -51,7 +51,8 @@ def annotation_file(cfg: Config, split: str) -> str | None:
     return files.pop() if len(files) == 1 and Path(*files).is_file() else None
 
 
-def _listed(values: Sequence, most: int = 5) -> str:
+def first_few(values: Sequence, most: int = 5) -> str:
+    """The first values in words, and how many more there are."""
     more = [f"{len(values) - most} more"] if len(values) > most else []
     return ", ".join([*map(str, values[:most]), *more])
 
@@ -90,10 +91,10 @@ def _classes(categories: list[dict], classes: Sequence[str]) -> Iterator[str]:
         for name in absent:
             close = [folded[match] for match in get_close_matches(str(name).lower(), folded, 1)]
             listed.append(repr(name) + (f" (did you mean {close[0]!r}?)" if close else ""))
-        yield f": no category {_listed(listed)}; its categories are {_listed([*map(repr, every)])}"
+        yield f": no category {first_few(listed)}; its categories are {first_few([*map(repr, every)])}"
     elif len(names) > len(classes):
         several = [repr(name) for name, count in Counter(names).items() if count > 1]
-        yield f": several categories have the name {_listed(several)}"
+        yield f": several categories have the name {first_few(several)}"
     elif names != list(classes):
         label = next(i for i, name in enumerate(classes) if names[i] != name)
         yield (
@@ -132,8 +133,8 @@ class _Annotations:
         if unknown:
             yield (
                 f": {unknown.total()} of {len(self)} annotations have a category_id of no "
-                f"category: {_listed([*unknown])}; the categories have "
-                f"{_listed([*known])}"
+                f"category: {first_few([*unknown])}; the categories have "
+                f"{first_few([*known])}"
             )
         start, size = self.boxes[:, :2], self.boxes[:, 2:]
         far_out = (start + size > 1.1 * self.sizes).any(axis=1)
@@ -167,7 +168,9 @@ class _Annotations:
             yield f": filter_cfg leaves none of its {len(self.images)} pictures: {dict(rule)}"
 
 
-def _file_problems(file: str, datasets: list, classes: list, evaluated: bool) -> Iterator[str]:
+def _file_problems(
+    file: str, datasets: list, classes: list, evaluated: bool, contents: dict[str, dict]
+) -> Iterator[str]:
     print(f"Checking {file} ({os.path.getsize(file) / 1e6:.1f} MB)", flush=True)
     try:
         with open(file, encoding="utf-8") as stream:
@@ -177,6 +180,7 @@ def _file_problems(file: str, datasets: list, classes: list, evaluated: bool) ->
         return
     problems = list(_structure(content, evaluated))
     if not problems:
+        contents[file] = content
         annotations = _Annotations(content)
         problems = list(annotations.problems())
         for names in classes:
@@ -199,8 +203,19 @@ def _heads(node: object, name: str) -> Iterator[tuple[str, dict]]:
         yield name, node
 
 
-def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
-    """Raise if annotation files would train or evaluate a detector wrongly.
+def head_problems(cfg: Config, classes: Sequence[str]) -> list[str]:
+    """Box heads of the config's model that are for another number of classes."""
+    return [
+        f"{name}.num_classes is {head['num_classes']}, for {len(classes)} classes"
+        for name, head in _heads(cfg.get("model"), "model")
+        if head.get("num_classes", len(classes)) != len(classes)
+    ]
+
+
+def coco_problems(
+    cfg: Config, splits: Sequence[str], contents: dict[str, dict] | None = None
+) -> list[str]:
+    """What would train or evaluate a detector wrongly, of that which the annotation files tell.
 
     The data sets are those that number the classes as mmdet's ``CocoDataset`` does: by the order
     of the file's categories, whatever the order in ``metainfo``. Each of their files, and of the
@@ -209,12 +224,10 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
     Args:
         cfg: A config with ``{split}_dataloader`` and ``{split}_evaluator`` keys.
         splits: Some of ``'train'``, ``'val'`` and ``'test'``.
-
-    Raises:
-        ValueError: It lists every problem: keys that are missing, classes that are no category or
-            stand in another order, ``category_id`` without a category, boxes given by their
-            corners, nothing left to train on, a head for another number of classes.
+        contents: Where it is given, it gets the content of each file that has all it is to have,
+            by the file's name.
     """
+    contents = {} if contents is None else contents
     datasets: dict[str, list] = {}
     classes: dict[str, list] = {}
     evaluated, trained = set(), None
@@ -233,7 +246,7 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
 
     problems = []
     for file, lists in classes.items():
-        found = _file_problems(file, datasets.get(file, []), lists, file in evaluated)
+        found = _file_problems(file, datasets.get(file, []), lists, file in evaluated, contents)
         problems += [f"{file}{problem}" for problem in found]
     # "if trained" would ask for its length, and so read it.
     if trained is not None:
@@ -245,11 +258,22 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
                 for i, (label, name) in enumerate(zip(labels, names, strict=False))
                 if name != label
             ][:1]
-        problems += [
-            f"{name}.num_classes is {head['num_classes']}, for {len(labels)} classes"
-            for name, head in _heads(cfg.get("model"), "model")
-            if head.get("num_classes", len(labels)) != len(labels)
-        ]
+        problems += head_problems(cfg, labels)
+    return list(dict.fromkeys(problems))
+
+
+def check_coco_annotations(cfg: Config, splits: Sequence[str]) -> None:
+    """Raise if annotation files would train or evaluate a detector wrongly.
+
+    Args:
+        cfg, splits: See :func:`coco_problems`.
+
+    Raises:
+        ValueError: It lists every problem: keys that are missing, classes that are no category or
+            stand in another order, ``category_id`` without a category, boxes given by their
+            corners, nothing left to train on, a head for another number of classes.
+    """
+    problems = coco_problems(cfg, splits)
     if problems:
-        listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
-        raise UserValueError(f"{cfg.filename} and its annotations do not fit:\n{listed}")
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise UserValueError(f"{cfg.filename} and its annotations do not fit:\n{lines}")
