@@ -15,7 +15,7 @@ from mmengine.fileio import list_from_file
 
 from .coco_annotations import first_few
 
-# What mmdet's XMLDataset reads.
+# The only one that mmdet's XMLDataset reads.
 VOC_SUFFIX = ".jpg"
 
 

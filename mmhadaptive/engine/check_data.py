@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmhadaptive.io.images import read_image
-from mmhadaptive.io.user_errors import UserError
+from mmhadaptive.io.user_errors import UserError, UserValueError
 
 from .annotated_pictures import AnnotatedPictures, from_coco, from_voc
 from .coco_annotations import coco_datasets, coco_problems, first_few, head_problems
@@ -67,6 +68,42 @@ def _reads_voc(dataset: object) -> bool:
     )
 
 
+def _voc_datasets(cfg: Config, split: str) -> list[BaseDataset]:
+    """Those of a split that read a list of VOC's form on the disk, built without reading it."""
+    return [
+        dataset
+        for config, dataset in unread_datasets(cfg, split)
+        if _reads_voc(dataset) and is_local(dataset.ann_file, config)
+    ]
+
+
+def _check_head(cfg: Config, split: str, datasets: list[BaseDataset]) -> list[str]:
+    trained = datasets if split == "train" else []
+    return [each for read in trained for each in head_problems(cfg, read.metainfo["classes"])]
+
+
+def check_voc_annotations(cfg: Config, splits: Sequence[str]) -> None:
+    """Raise if annotations of VOC's form would train or evaluate a detector wrongly.
+
+    Args:
+        cfg: A config with ``{split}_dataloader`` keys.
+        splits: Some of ``'train'``, ``'val'`` and ``'test'``.
+
+    Raises:
+        ValueError: It lists every problem: annotations that are missing or do not parse, classes
+            that no object has, a head for another number of classes.
+    """
+    problems = []
+    for split in splits:
+        datasets = _voc_datasets(cfg, split)
+        problems += _check_head(cfg, split, datasets)
+        for read in map(from_voc, datasets):
+            problems += [f"{read.file}{each}" for each in read.problems]
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
+        raise UserValueError(f"{cfg.filename} and its annotations do not fit:\n{lines}")
+
+
 def check_annotations(cfg: Config, splits: Sequence[str]) -> DataReport:
     """Read the annotation files of a config's splits, of COCO's or VOC's form.
 
@@ -89,12 +126,10 @@ def check_annotations(cfg: Config, splits: Sequence[str]) -> DataReport:
             for each in datasets
             if each.ann_file in contents
         ]
-        for config, dataset in unread_datasets(cfg, split):
-            if _reads_voc(dataset) and is_local(dataset.ann_file, config):
-                found += 1
-                report.splits[split].append(from_voc(dataset))
-                if split == "train":
-                    report.problems += head_problems(cfg, dataset.metainfo["classes"])
+        datasets = _voc_datasets(cfg, split)
+        found += len(datasets)
+        report.splits[split] += map(from_voc, datasets)
+        report.problems += _check_head(cfg, split, datasets)
     if not found:
         raise UserError(
             f"{cfg.filename} has no data set of COCO's or VOC's form for {' or '.join(splits)}"

@@ -145,8 +145,13 @@ class _Annotations:
                 "fit when read as two corners: bbox is to be x, y, width, height"
             )
 
-    def left(self, dataset: BaseDataset) -> Iterator[str]:
-        """Whether nothing is left for a data set that reads the file."""
+    def left(self, dataset: BaseDataset, least: int) -> Iterator[str]:
+        """Whether too little is left for a data set that reads the file.
+
+        Args:
+            dataset: The data set.
+            least: Pictures that make the smallest batch.
+        """
         classes = dataset.metainfo["classes"]
         ids = {category["id"] for category in self.categories if category["name"] in classes}
         of_class = np.array([id in ids for id in self.category_ids], bool)
@@ -163,9 +168,25 @@ class _Annotations:
         kept = set(self.images)
         if rule.get("filter_empty_gt"):
             kept &= {self.image_ids[i] for i in np.flatnonzero(of_class)}
-        sides = (min(self.images[id]["width"], self.images[id]["height"]) for id in kept)
-        if not any(side >= rule.get("min_size", 0) for side in sides):
+        sides = [min(self.images[id]["width"], self.images[id]["height"]) for id in kept]
+        left = sum(side >= rule.get("min_size", 0) for side in sides)
+        if not left:
             yield f": filter_cfg leaves none of its {len(self.images)} pictures: {dict(rule)}"
+        elif left < least:
+            yield (
+                f": {left} pictures to train on are less than a batch of {least}, and drop_last "
+                "leaves such a batch out: lower train_dataloader.batch_size"
+            )
+
+
+def smallest_batch(cfg: Config, split: str) -> int:
+    """Pictures below which a split has no batch at all, if it is one data set."""
+    loader = cfg.get(f"{split}_dataloader") or {}
+    if loader.get("drop_last") and not {"batch_sampler", "num_batch_per_epoch"} & loader.keys():
+        dataset = loader.get("dataset") or {}
+        if not {"dataset", "datasets"} & dataset.keys():
+            return loader.get("batch_size", 1)
+    return 1
 
 
 def _file_problems(
@@ -186,8 +207,8 @@ def _file_problems(
         for names in classes:
             problems += _classes(annotations.categories, names)
         if not problems:
-            for dataset in datasets:
-                problems += annotations.left(dataset)
+            for dataset, least in datasets:
+                problems += annotations.left(dataset, least)
     yield from problems
 
 
@@ -234,7 +255,8 @@ def coco_problems(
     for split in splits:
         found = coco_datasets(cfg, split)
         for dataset in found:
-            datasets.setdefault(dataset.ann_file, []).append(dataset)
+            least = smallest_batch(cfg, split)
+            datasets.setdefault(dataset.ann_file, []).append((dataset, least))
             classes.setdefault(dataset.ann_file, []).append(dataset.metainfo["classes"])
         if found and split == "train":
             trained = found[0]
@@ -271,7 +293,7 @@ def check_coco_annotations(cfg: Config, splits: Sequence[str]) -> None:
     Raises:
         ValueError: It lists every problem: keys that are missing, classes that are no category or
             stand in another order, ``category_id`` without a category, boxes given by their
-            corners, nothing left to train on, a head for another number of classes.
+            corners, nothing or no batch left to train on, a head for another number of classes.
     """
     problems = coco_problems(cfg, splits)
     if problems:
