@@ -52,6 +52,13 @@ class AnnotatedPictures:
         self.boxes = np.array(self.boxes, float).reshape(-1, 4)
         return self
 
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def of_class(self) -> np.ndarray:
+        """Whether each box is of one of the classes, (N,)."""
+        return np.array([name in self.classes for name in self.names], bool)
+
     def box_problems(self) -> Iterator[str]:
         """Boxes that cannot be right, each under the first of the kinds that it is of."""
         start, size = self.boxes[:, :2], self.boxes[:, 2:]
@@ -79,7 +86,11 @@ class AnnotatedPictures:
     def notes(self) -> Iterator[str]:
         """What may be meant, but is to be known."""
         boxes = Counter(self.names)
-        unused = [f"{name!r} ({count})" for name, count in boxes.items() if self.is_unused(name)]
+        unused = [
+            f"{name!r} ({count})"
+            for name, count in boxes.items()
+            if name is not None and name not in self.classes
+        ]
         if unused:
             yield f": categories that are no class, with their boxes: {first_few(unused, 20)}"
         without = [repr(name) for name in self.classes if not boxes[name]]
@@ -91,10 +102,6 @@ class AnnotatedPictures:
         small = ((self.boxes[:, 2:] > 0) & (self.boxes[:, 2:] < 1)).any(axis=1).sum()
         if small:
             yield f": {small} boxes narrower than a pixel, which mmdet leaves out"
-
-    def is_unused(self, name: str | None) -> bool:
-        """Whether it is the name of a category, but of none of the classes."""
-        return name is not None and name not in self.classes
 
     def counts(self) -> tuple[Counter, Counter]:
         """Boxes by class, and pictures with a box of it."""

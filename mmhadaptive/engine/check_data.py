@@ -17,7 +17,14 @@ from mmhadaptive.io.images import read_image
 from mmhadaptive.io.user_errors import UserError, UserValueError
 
 from .annotated_pictures import AnnotatedPictures, from_coco, from_voc
-from .coco_annotations import coco_datasets, coco_problems, first_few, head_problems
+from .coco_annotations import (
+    coco_datasets,
+    coco_problems,
+    first_few,
+    head_problems,
+    smallest_batch,
+    too_few,
+)
 from .data_files import is_local, unread_datasets
 
 
@@ -77,9 +84,21 @@ def _voc_datasets(cfg: Config, split: str) -> list[BaseDataset]:
     ]
 
 
-def _check_head(cfg: Config, split: str, datasets: list[BaseDataset]) -> list[str]:
-    trained = datasets if split == "train" else []
-    return [each for read in trained for each in head_problems(cfg, read.metainfo["classes"])]
+def _check_voc(cfg: Config, split: str) -> tuple[list[AnnotatedPictures], list[str]]:
+    """What a split's sets of VOC's form say, and what would train or evaluate wrongly in them."""
+    files, problems = [], []
+    for dataset in _voc_datasets(cfg, split):
+        read = from_voc(dataset)
+        files.append(read)
+        problems += [f"{read.file}{each}" for each in read.problems]
+        if split == "train":
+            problems += head_problems(cfg, read.classes)
+            rule = dataset.filter_cfg or {}
+            owners = read.owners[read.of_class()]
+            count = len(np.unique(owners)) if rule.get("filter_empty_gt") else len(read)
+            if 0 < count < smallest_batch(cfg, split):
+                problems.append(f"{read.file}{too_few(count, smallest_batch(cfg, split))}")
+    return files, problems
 
 
 def check_voc_annotations(cfg: Config, splits: Sequence[str]) -> None:
@@ -91,14 +110,9 @@ def check_voc_annotations(cfg: Config, splits: Sequence[str]) -> None:
 
     Raises:
         ValueError: It lists every problem: annotations that are missing or do not parse, classes
-            that no object has, a head for another number of classes.
+            that no object has, a head for another number of classes, too few pictures for a batch.
     """
-    problems = []
-    for split in splits:
-        datasets = _voc_datasets(cfg, split)
-        problems += _check_head(cfg, split, datasets)
-        for read in map(from_voc, datasets):
-            problems += [f"{read.file}{each}" for each in read.problems]
+    problems = [each for split in splits for each in _check_voc(cfg, split)[1]]
     if problems:
         lines = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
         raise UserValueError(f"{cfg.filename} and its annotations do not fit:\n{lines}")
@@ -126,10 +140,10 @@ def check_annotations(cfg: Config, splits: Sequence[str]) -> DataReport:
             for each in datasets
             if each.ann_file in contents
         ]
-        datasets = _voc_datasets(cfg, split)
-        found += len(datasets)
-        report.splits[split] += map(from_voc, datasets)
-        report.problems += _check_head(cfg, split, datasets)
+        files, problems = _check_voc(cfg, split)
+        found += len(files)
+        report.splits[split] += files
+        report.problems += problems
     if not found:
         raise UserError(
             f"{cfg.filename} has no data set of COCO's or VOC's form for {' or '.join(splits)}"

@@ -173,10 +173,15 @@ class _Annotations:
         if not left:
             yield f": filter_cfg leaves none of its {len(self.images)} pictures: {dict(rule)}"
         elif left < least:
-            yield (
-                f": {left} pictures to train on are less than a batch of {least}, and drop_last "
-                "leaves such a batch out: lower train_dataloader.batch_size"
-            )
+            yield too_few(left, least)
+
+
+def too_few(count: int, least: int) -> str:
+    """That the pictures do not fill a batch."""
+    return (
+        f": {count} pictures to train on are less than a batch of {least}, and drop_last leaves "
+        "such a batch out: lower train_dataloader.batch_size"
+    )
 
 
 def smallest_batch(cfg: Config, split: str) -> int:

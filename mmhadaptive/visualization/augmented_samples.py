@@ -10,7 +10,9 @@ import torch
 from mmengine.structures import BaseDataElement
 
 
-def draw_detection_samples(batches: Iterator[dict], metainfo: dict, side: int) -> Iterator[np.ndarray]:
+def draw_detection_samples(
+    batches: Iterator[dict], metainfo: dict, side: int
+) -> Iterator[np.ndarray]:
     """The pictures of batches of ``PackDetInputs`` with boxes and class names, by mmdet.
 
     Args:
@@ -52,7 +54,11 @@ def _scaled(sample: BaseDataElement, scale: float) -> BaseDataElement:
 
 
 def draw_classification_samples(
-    batches: Iterator[dict], preprocessor: torch.nn.Module, training: bool, metainfo: dict, side: int
+    batches: Iterator[dict],
+    preprocessor: torch.nn.Module,
+    training: bool,
+    metainfo: dict,
+    side: int,
 ) -> Iterator[np.ndarray]:
     """The images of batches as a classifier gets them, with the names of their classes.
 
