@@ -91,7 +91,8 @@ def _classes(categories: list[dict], classes: Sequence[str]) -> Iterator[str]:
         for name in absent:
             close = [folded[match] for match in get_close_matches(str(name).lower(), folded, 1)]
             listed.append(repr(name) + (f" (did you mean {close[0]!r}?)" if close else ""))
-        yield f": no category {first_few(listed)}; its categories are {first_few([*map(repr, every)])}"
+        names = first_few([*map(repr, every)])
+        yield f": no category {first_few(listed)}; its categories are {names}"
     elif len(names) > len(classes):
         several = [repr(name) for name, count in Counter(names).items() if count > 1]
         yield f": several categories have the name {first_few(several)}"
