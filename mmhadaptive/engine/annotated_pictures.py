@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -102,6 +103,18 @@ class AnnotatedPictures:
         small = ((self.boxes[:, 2:] > 0) & (self.boxes[:, 2:] < 1)).any(axis=1).sum()
         if small:
             yield f": {small} boxes narrower than a pixel, which mmdet leaves out"
+        seen, again = set(), []
+        for mark, *key in zip(
+            self.marks, self.owners.tolist(), self.names, map(tuple, self.boxes), strict=True
+        ):
+            if tuple(key) in seen:
+                again.append(mark)
+            seen.add(tuple(key))
+        if again:
+            yield (
+                f": {len(again)} boxes occur again in their picture, with the same category: "
+                f"{first_few(again, 3)}"
+            )
 
     def counts(self) -> tuple[Counter, Counter]:
         """Boxes by class, and pictures with a box of it."""
@@ -127,7 +140,7 @@ def from_coco(content: dict, dataset: BaseDataset) -> AnnotatedPictures:
     for image in content["images"]:
         if image["id"] not in rows:
             rows[image["id"]] = len(read.paths)
-            read.paths.append(str(Path(dataset.data_prefix.get("img", "")) / image["file_name"]))
+            read.paths.append(os.path.join(dataset.data_prefix.get("img", ""), image["file_name"]))
             read.sizes.append((image["width"], image["height"]))
     names = {category["id"]: category["name"] for category in content["categories"]}
     orphans, flat = [], []

@@ -43,12 +43,13 @@ class DataReport:
     notes: list[str] = field(default_factory=list)
 
     def pictures(self) -> dict[str, tuple[float, float]]:
-        """Width and height of each picture as the annotations say, by its path."""
+        """Width and height of each picture of the disk as the annotations say, by its path."""
         return {
             path: tuple(size)
             for files in self.splits.values()
             for read in files
             for path, size in zip(read.paths, read.sizes.tolist(), strict=True)
+            if is_local(path)
         }
 
     def counts(self) -> tuple[list[str], list[list]]:

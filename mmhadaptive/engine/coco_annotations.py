@@ -57,6 +57,10 @@ def first_few(values: Sequence, most: int = 5) -> str:
     return ", ".join([*map(str, values[:most]), *more])
 
 
+def _is_box(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 4 and set(map(type, value)) <= {int, float}
+
+
 def _structure(content: object, evaluated: bool) -> Iterator[str]:
     """What a file lacks that its readers take for granted."""
     if not isinstance(content, dict):
@@ -72,7 +76,7 @@ def _structure(content: object, evaluated: bool) -> Iterator[str]:
                 hint = HINTS.get(key, "")
                 yield f": {without} of {len(entries)} {part} have no {key!r}{hint}"
     annotations = content.get("annotations") or []
-    bad = sum(len(each["bbox"] or ()) != 4 for each in annotations if "bbox" in each)
+    bad = sum(not _is_box(each["bbox"]) for each in annotations if "bbox" in each)
     if bad:
         yield f": {bad} of {len(annotations)} annotations have a bbox that is not four numbers"
 

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+import shutil
 import sys
 from xml.etree import ElementTree as ET
 
@@ -106,6 +107,25 @@ def test_sound_data_pass(config, run_here, capsys):
     for name, id in (("cat", 7), ("dog", 3)):
         owned = [each for each in content["annotations"] if each["category_id"] == id]
         assert counts[name][:2] == [len(owned), len({each["image_id"] for each in owned})]
+
+
+def test_damage_is_one_message(config, mine, run_tool, tmp_path):
+    cfg = Config.fromfile(config)
+    cfg.dump(tmp_path / "damaged.py")
+    shutil.copytree(mine, tmp_path / "mine")
+    text = (tmp_path / "damaged.py").read_text().replace(str(mine), str(tmp_path / "mine"))
+    (tmp_path / "damaged.py").write_text(text)
+    (tmp_path / "mine" / "JPEGImages" / "train_1.jpg").unlink()
+    cut = tmp_path / "mine" / "JPEGImages" / "val_2.jpg"
+    cut.write_bytes(cut.read_bytes()[:700])
+    result = run_tool(
+        *("data/check_dataset.py", tmp_path / "damaged.py", "--cfg-options", BATCH), check=False
+    )
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    missing, broken = result.stderr.splitlines()[-2:]
+    assert missing.endswith(f"1 of 32 pictures are missing: {cut.parent}/train_1.jpg")
+    assert f"1 of 32 pictures do not decode: {cut} (image file is truncated" in broken
 
 
 def test_a_batch_that_nothing_fills_is_refused(config, run_here):
