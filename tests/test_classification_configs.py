@@ -18,7 +18,12 @@ from mmhadaptive.layers import AdaptiveCrossHadamard, DyAlge, DySig, DySoft
 
 from .paths import CONFIGS
 
-PATHS = {p.stem: p for p in sorted((CONFIGS / "classification").rglob("*.py"))}
+# The demo's has a recipe of its own.
+PATHS = {
+    p.stem: p
+    for p in sorted((CONFIGS / "classification").rglob("*.py"))
+    if p.parent.name != "digits"
+}
 NAMES = sorted(PATHS)
 PEERS = [
     *("mobilenetv3_small", "mobilenetv3_large", "shufflenetv2_1x"),

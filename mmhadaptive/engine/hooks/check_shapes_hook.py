@@ -117,6 +117,9 @@ def _check_channels(
     error: Exception,
 ) -> None:
     """Raise if the ``in_channels`` of a part that failed are not those of the maps."""
+    if isinstance(error, NotImplementedError):
+        # An operator is missing, as in an mmcv without its own. That says nothing about channels.
+        return
     first = part[0] if isinstance(part, nn.Sequential) else part
     part_cfg = (cfg or {}).get(name)
     takes = getattr(first, "in_channels", None)
