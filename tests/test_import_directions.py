@@ -42,6 +42,7 @@ WITH_TOOLKITS = {
     "models/dense_heads",
     "models/variants",
     "transforms",
+    "visualization/augmented_samples.py",  # when it draws
     "visualization/confusion_matrix.py",  # when it draws
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -4,6 +4,7 @@ import os
 
 import torch
 
+from mmhadaptive.engine.check_data import check_voc_annotations
 from mmhadaptive.engine.coco_annotations import check_coco_annotations
 from mmhadaptive.engine.data_files import check_data_files
 from mmhadaptive.engine.launch import load_config, run_arguments, train
@@ -53,6 +54,7 @@ def main():
     # One process a node is enough, for a large file takes seconds and gigabytes.
     if os.environ["LOCAL_RANK"] == "0":
         check_coco_annotations(cfg, ("train", "val"))
+        check_voc_annotations(cfg, ("train", "val"))
     train(cfg)
 
 

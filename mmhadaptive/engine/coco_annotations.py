@@ -51,9 +51,14 @@ def annotation_file(cfg: Config, split: str) -> str | None:
     return files.pop() if len(files) == 1 and Path(*files).is_file() else None
 
 
-def _listed(values: Sequence, most: int = 5) -> str:
+def first_few(values: Sequence, most: int = 5) -> str:
+    """The first values in words, and how many more there are."""
     more = [f"{len(values) - most} more"] if len(values) > most else []
     return ", ".join([*map(str, values[:most]), *more])
+
+
+def _is_box(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 4 and set(map(type, value)) <= {int, float}
 
 
 def _structure(content: object, evaluated: bool) -> Iterator[str]:
@@ -71,7 +76,7 @@ def _structure(content: object, evaluated: bool) -> Iterator[str]:
                 hint = HINTS.get(key, "")
                 yield f": {without} of {len(entries)} {part} have no {key!r}{hint}"
     annotations = content.get("annotations") or []
-    bad = sum(len(each["bbox"] or ()) != 4 for each in annotations if "bbox" in each)
+    bad = sum(not _is_box(each["bbox"]) for each in annotations if "bbox" in each)
     if bad:
         yield f": {bad} of {len(annotations)} annotations have a bbox that is not four numbers"
 
@@ -90,10 +95,11 @@ def _classes(categories: list[dict], classes: Sequence[str]) -> Iterator[str]:
         for name in absent:
             close = [folded[match] for match in get_close_matches(str(name).lower(), folded, 1)]
             listed.append(repr(name) + (f" (did you mean {close[0]!r}?)" if close else ""))
-        yield f": no category {_listed(listed)}; its categories are {_listed([*map(repr, every)])}"
+        names = first_few([*map(repr, every)])
+        yield f": no category {first_few(listed)}; its categories are {names}"
     elif len(names) > len(classes):
         several = [repr(name) for name, count in Counter(names).items() if count > 1]
-        yield f": several categories have the name {_listed(several)}"
+        yield f": several categories have the name {first_few(several)}"
     elif names != list(classes):
         label = next(i for i, name in enumerate(classes) if names[i] != name)
         yield (
@@ -133,14 +139,14 @@ class _Annotations:
         if unknown:
             yield (
                 f": {unknown.total()} of {len(self)} annotations have a category_id of no "
-                f"category: {_listed([*unknown])}; the categories have "
-                f"{_listed([*known])}"
+                f"category: {first_few([*unknown])}; the categories have "
+                f"{first_few([*known])}"
             )
         endless = ~(np.isfinite(self.boxes).all(axis=1) & np.isfinite(self.areas))
         if endless.any():
             yield (
                 f": {endless.sum()} of {len(self)} annotations have a bbox or an area with NaN, "
-                f"infinity or null: those with the id {_listed(self.ids[endless].tolist())}"
+                f"infinity or null: those with the id {first_few(self.ids[endless].tolist())}"
             )
         start, size = self.boxes[:, :2], self.boxes[:, 2:]
         far_out = (start + size > 1.1 * self.sizes).any(axis=1)
@@ -151,8 +157,13 @@ class _Annotations:
                 "fit when read as two corners: bbox is to be x, y, width, height"
             )
 
-    def left(self, dataset: BaseDataset) -> Iterator[str]:
-        """Whether nothing is left for a data set that reads the file."""
+    def left(self, dataset: BaseDataset, least: int) -> Iterator[str]:
+        """Whether too little is left for a data set that reads the file.
+
+        Args:
+            dataset: The data set.
+            least: Pictures that make the smallest batch.
+        """
         classes = dataset.metainfo["classes"]
         ids = {category["id"] for category in self.categories if category["name"] in classes}
         of_class = np.array([id in ids for id in self.category_ids], bool)
@@ -169,12 +180,35 @@ class _Annotations:
         kept = set(self.images)
         if rule.get("filter_empty_gt"):
             kept &= {self.image_ids[i] for i in np.flatnonzero(of_class)}
-        sides = (min(self.images[id]["width"], self.images[id]["height"]) for id in kept)
-        if not any(side >= rule.get("min_size", 0) for side in sides):
+        sides = [min(self.images[id]["width"], self.images[id]["height"]) for id in kept]
+        left = sum(side >= rule.get("min_size", 0) for side in sides)
+        if not left:
             yield f": filter_cfg leaves none of its {len(self.images)} pictures: {dict(rule)}"
+        elif left < least:
+            yield too_few(left, least)
 
 
-def _file_problems(file: str, datasets: list, classes: list, evaluated: bool) -> Iterator[str]:
+def too_few(count: int, least: int) -> str:
+    """That the pictures do not fill a batch."""
+    return (
+        f": {count} pictures to train on are less than a batch of {least}, and drop_last leaves "
+        "such a batch out: lower train_dataloader.batch_size"
+    )
+
+
+def smallest_batch(cfg: Config, split: str) -> int:
+    """Pictures below which a split has no batch at all, if it is one data set."""
+    loader = cfg.get(f"{split}_dataloader") or {}
+    if loader.get("drop_last") and not {"batch_sampler", "num_batch_per_epoch"} & loader.keys():
+        dataset = loader.get("dataset") or {}
+        if not {"dataset", "datasets"} & dataset.keys():
+            return loader.get("batch_size", 1)
+    return 1
+
+
+def _file_problems(
+    file: str, datasets: list, classes: list, evaluated: bool, contents: dict[str, dict]
+) -> Iterator[str]:
     print(f"Checking {file} ({os.path.getsize(file) / 1e6:.1f} MB)", flush=True)
     try:
         with open(file, encoding="utf-8") as stream:
@@ -184,13 +218,14 @@ def _file_problems(file: str, datasets: list, classes: list, evaluated: bool) ->
         return
     problems = list(_structure(content, evaluated))
     if not problems:
+        contents[file] = content
         annotations = _Annotations(content)
         problems = list(annotations.problems())
         for names in classes:
             problems += _classes(annotations.categories, names)
         if not problems:
-            for dataset in datasets:
-                problems += annotations.left(dataset)
+            for dataset, least in datasets:
+                problems += annotations.left(dataset, least)
     yield from problems
 
 
@@ -206,8 +241,19 @@ def _heads(node: object, name: str) -> Iterator[tuple[str, dict]]:
         yield name, node
 
 
-def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
-    """Raise if annotation files would train or evaluate a detector wrongly.
+def head_problems(cfg: Config, classes: Sequence[str]) -> list[str]:
+    """Box heads of the config's model that are for another number of classes."""
+    return [
+        f"{name}.num_classes is {head['num_classes']}, for {len(classes)} classes"
+        for name, head in _heads(cfg.get("model"), "model")
+        if head.get("num_classes", len(classes)) != len(classes)
+    ]
+
+
+def coco_problems(
+    cfg: Config, splits: Sequence[str], contents: dict[str, dict] | None = None
+) -> list[str]:
+    """What would train or evaluate a detector wrongly, of that which the annotation files tell.
 
     The data sets are those that number the classes as mmdet's ``CocoDataset`` does: by the order
     of the file's categories, whatever the order in ``metainfo``. Each of their files, and of the
@@ -216,19 +262,18 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
     Args:
         cfg: A config with ``{split}_dataloader`` and ``{split}_evaluator`` keys.
         splits: Some of ``'train'``, ``'val'`` and ``'test'``.
-
-    Raises:
-        ValueError: It lists every problem: keys that are missing, classes that are no category or
-            stand in another order, ``category_id`` without a category, boxes given by their
-            corners or with NaN, nothing left to train on, a head for another number of classes.
+        contents: Where it is given, it gets the content of each file that has all it is to have,
+            by the file's name.
     """
+    contents = {} if contents is None else contents
     datasets: dict[str, list] = {}
     classes: dict[str, list] = {}
     evaluated, trained = set(), None
     for split in splits:
         found = coco_datasets(cfg, split)
         for dataset in found:
-            datasets.setdefault(dataset.ann_file, []).append(dataset)
+            least = smallest_batch(cfg, split)
+            datasets.setdefault(dataset.ann_file, []).append((dataset, least))
             classes.setdefault(dataset.ann_file, []).append(dataset.metainfo["classes"])
         if found and split == "train":
             trained = found[0]
@@ -240,7 +285,7 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
 
     problems = []
     for file, lists in classes.items():
-        found = _file_problems(file, datasets.get(file, []), lists, file in evaluated)
+        found = _file_problems(file, datasets.get(file, []), lists, file in evaluated, contents)
         problems += [f"{file}{problem}" for problem in found]
     # "if trained" would ask for its length, and so read it.
     if trained is not None:
@@ -252,11 +297,22 @@ def check_coco_annotations(cfg: Config, splits: tuple[str, ...]) -> None:
                 for i, (label, name) in enumerate(zip(labels, names, strict=False))
                 if name != label
             ][:1]
-        problems += [
-            f"{name}.num_classes is {head['num_classes']}, for {len(labels)} classes"
-            for name, head in _heads(cfg.get("model"), "model")
-            if head.get("num_classes", len(labels)) != len(labels)
-        ]
+        problems += head_problems(cfg, labels)
+    return list(dict.fromkeys(problems))
+
+
+def check_coco_annotations(cfg: Config, splits: Sequence[str]) -> None:
+    """Raise if annotation files would train or evaluate a detector wrongly.
+
+    Args:
+        cfg, splits: See :func:`coco_problems`.
+
+    Raises:
+        ValueError: It lists every problem: keys that are missing, classes that are no category or
+            stand in another order, ``category_id`` without a category, boxes given by their
+            corners, nothing or no batch left to train on, a head for another number of classes.
+    """
+    problems = coco_problems(cfg, splits)
     if problems:
-        listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
-        raise UserValueError(f"{cfg.filename} and its annotations do not fit:\n{listed}")
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise UserValueError(f"{cfg.filename} and its annotations do not fit:\n{lines}")

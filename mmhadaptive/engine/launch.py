@@ -24,11 +24,10 @@ from .hooks import MovedWorkDirHook, check_shapes
 from .quiet import quiet_imports, quiet_logger
 
 
-def run_arguments(description: str) -> argparse.ArgumentParser:
-    """A parser with the arguments that mmdet's and mmpretrain's scripts share."""
+def config_arguments(description: str) -> argparse.ArgumentParser:
+    """A parser with the arguments that name a config and change it."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("config", help="a config file of mmdet's or mmpretrain's form")
-    parser.add_argument("--work-dir", help="folder for logs and checkpoints")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -36,6 +35,13 @@ def run_arguments(description: str) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help='entries that override the config: optim_wrapper.optimizer.lr=0.01, or key="[a,b]"',
     )
+    return parser
+
+
+def run_arguments(description: str) -> argparse.ArgumentParser:
+    """A parser with the arguments that mmdet's and mmpretrain's scripts share."""
+    parser = config_arguments(description)
+    parser.add_argument("--work-dir", help="folder for logs and checkpoints")
     parser.add_argument(
         "--launcher",
         choices=["none", "pytorch", "slurm", "mpi"],
@@ -47,12 +53,8 @@ def run_arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the shared arguments.
-
-    ``--work-dir`` wins over the config's ``work_dir``, which wins over ``work_dirs/<config name>``.
-    """
-    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+def read_config(args: argparse.Namespace) -> Config:
+    """Read the config and change it as the arguments of :func:`config_arguments` say."""
     quiet_imports()
     if not Path(args.config).is_file():
         raise FileNotFoundError(f"no config at {args.config}")
@@ -60,6 +62,16 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg = Config.fromfile(args.config)
         if args.cfg_options is not None:
             cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the arguments of :func:`run_arguments`.
+
+    ``--work-dir`` wins over the config's ``work_dir``, which wins over ``work_dirs/<config name>``.
+    """
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = read_config(args)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

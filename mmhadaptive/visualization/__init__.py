@@ -3,6 +3,7 @@
 Importing this package registers nothing; the hooks that draw in a run are those of the engine.
 """
 
+from .augmented_samples import draw_classification_samples, draw_detection_samples
 from .complexity_curves import draw_complexity
 from .confusion_matrix import draw_confusion_matrix
 from .contact_sheet import draw_contact_sheet
@@ -11,9 +12,11 @@ from .png import to_png
 from .training_curves import draw_training
 
 __all__ = [
+    "draw_classification_samples",
     "draw_complexity",
     "draw_confusion_matrix",
     "draw_contact_sheet",
+    "draw_detection_samples",
     "draw_speedups",
     "draw_strategies",
     "draw_training",

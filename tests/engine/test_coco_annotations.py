@@ -298,14 +298,39 @@ def test_evaluation_needs_iscrowd(complaint, check):
 def test_what_is_no_coco_file(complaint, check, tmp_path):
     (train,) = complaint(lambda content: [content])
     assert "train.json holds no JSON object" in train
-    (train,) = complaint(lambda content: content["annotations"][0].update(bbox=[1, 2, 3]))
-    assert "train.json: 1 of 8 annotations have a bbox that is not four numbers" in train
+    for box in ([1, 2, 3], None, [1, 2, 3, None], ["1", "2", "3", "4"]):
+        (train,) = complaint(lambda content, box=box: content["annotations"][0].update(bbox=box))
+        assert "train.json: 1 of 8 annotations have a bbox that is not four numbers" in train
 
     def cut(cfg):
         (tmp_path / "train.json").write_text('{"images": [')
 
     (train,) = complaint(change=cut)
     assert "train.json does not parse" in train
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_pictures_that_fill_no_batch(complaint, check, empty):
+    def forget(content):
+        content["annotations"] = content["annotations"][:4]
+
+    def change(cfg):
+        cfg.train_dataloader.update(batch_size=4, drop_last=True)
+        cfg.train_dataloader.dataset.filter_cfg.filter_empty_gt = empty
+
+    if not empty:
+        check(forget, change=change)
+        return
+    (train,) = complaint(forget, change=change)
+    assert "train.json: 2 pictures to train on are less than a batch of 4" in train
+
+    def repeat(cfg):
+        change(cfg)
+        cfg.train_dataloader.dataset = dict(
+            type="RepeatDataset", times=2, dataset=cfg.train_dataloader.dataset
+        )
+
+    check(forget, change=repeat)
 
 
 def test_a_head_for_another_number_of_classes(complaint):

@@ -4,11 +4,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.structures import InstanceData
 
+from mmhadaptive.models.data_preprocessors import BatchAugmentPreprocessor
 from mmhadaptive.visualization import (
+    draw_classification_samples,
     draw_complexity,
     draw_confusion_matrix,
     draw_contact_sheet,
+    draw_detection_samples,
     draw_speedups,
     draw_strategies,
     draw_training,
@@ -86,3 +92,57 @@ def test_contact_sheet():
     for i, (y, x) in enumerate([(4, 4), (4, 32), (32, 4)], 1):
         assert (sheet[y : y + 10, x : x + 20] == 10 * i).all()
     assert (sheet[32:, 32:] == 255).all()
+
+
+def test_detection_samples():
+    """The frame of a box is where the sample has it, whatever the size of the picture."""
+    pictures = [torch.full((3, *size), 128, dtype=torch.uint8) for size in ((60, 80), (150, 200))]
+    pictures[0][0] = 200
+    samples = []
+    for picture in pictures:
+        height, width = picture.shape[1:]
+        boxes = torch.tensor([[0.25 * width, 0.5 * height, 0.75 * width, 0.9 * height]])
+        instances = InstanceData(bboxes=HorizontalBoxes(boxes), labels=torch.tensor([1]))
+        samples.append(DetDataSample(gt_instances=instances))
+    samples.append(DetDataSample(gt_instances=InstanceData(bboxes=torch.zeros(0, 4), labels=[])))
+    batches = [
+        dict(inputs=pictures, data_samples=samples[:2]),
+        dict(inputs=pictures[:1], data_samples=samples[2:]),
+    ]
+    metainfo = dict(classes=("cat", "dog"), palette=[(0, 0, 0)])
+    first, second, plain = draw_detection_samples(iter(batches), metainfo, side=160)
+    assert first.shape == second.shape == plain.shape == (120, 160, 3)
+    # From BGR.
+    assert (plain == (128, 128, 200)).all()
+    for picture, ground in ((first, (128, 128, 200)), (second, (128, 128, 128))):
+        changed = np.abs(picture.astype(int) - ground).max(2) > 20
+        rows, columns = np.nonzero(changed)
+        assert (rows.min(), rows.max()) == pytest.approx((60, 108), abs=2)
+        assert (columns.min(), columns.max()) == pytest.approx((40, 120), abs=2)
+        assert not changed[90:100, 60:110].any()
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_classification_samples(mixed):
+    """What the preprocessor gives, with its normalisation undone, and the labels that it mixes."""
+    preprocessor = BatchAugmentPreprocessor(
+        mean=[10.0, 20.0, 30.0],
+        std=[2.0, 3.0, 4.0],
+        num_classes=3,
+        batch_augments=dict(augments=dict(type="mmpretrain.Mixup", alpha=1.0)) if mixed else None,
+    )
+    images = torch.tensor([50, 150, 250], dtype=torch.uint8).view(1, 3, 1, 1).expand(4, 3, 8, 8)
+    batch = dict(images=images, labels=torch.tensor([0, 1, 2, 0]))
+    drawn = list(
+        draw_classification_samples(
+            iter([batch]), preprocessor, training=True, metainfo={}, side=160
+        )
+    )
+    assert len(drawn) == 4
+    for image in drawn:
+        assert image.shape == (160, 160, 3)
+        # Below the label.
+        np.testing.assert_allclose(
+            image[80:], np.broadcast_to((50, 150, 250), (80, 160, 3)), atol=1
+        )
+        assert (image[:40] != (50, 150, 250)).any()
