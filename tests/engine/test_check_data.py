@@ -84,7 +84,9 @@ def test_boxes(coco, box, said):
     def add(content):
         content["annotations"].append(make_annotation(77, 0, 1, box) | dict(area=25))
 
-    assert own(coco(add).problems) == ([said] if said else [])
+    # The quick pass finds those that are not finite, too.
+    problems = [each for each in own(coco(add).problems) if "with NaN, infinity" not in each]
+    assert problems == ([said] if said else [])
 
 
 def test_ids(coco):
