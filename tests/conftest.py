@@ -2,13 +2,18 @@
 
 import os
 import runpy
+import socket
 import subprocess
 import sys
 from unittest import mock
 
+# Before torch is imported: the tests run in as many processes as there are cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
+from .apart import Apart
 from .paths import CONFIGS, ROOT, SHARED
 
 
@@ -41,12 +46,17 @@ def run(command, check=True, **environment):
     return result
 
 
+def free_port():
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture(scope="session")
 def run_tool():
-    """Run one of the Python tools as a user would."""
-    return lambda script, *arguments, check=True: run(
-        [sys.executable, f"tools/{script}", *arguments], check
-    )
+    """Run one of the Python tools as a user would, in a process of its own."""
+    return lambda script, *arguments, check=True: Apart(script, *arguments).wait(check)
 
 
 @pytest.fixture
@@ -64,10 +74,9 @@ def run_here(monkeypatch):
 
 @pytest.fixture(scope="session")
 def run_dist():
-    """Run one of the scripts for several processes, on one thread each."""
-    port = str(20_000 + os.getpid() % 20_000)
+    """Run one of the scripts for several processes."""
     return lambda script, *arguments: run(
-        [f"tools/{script}", *arguments], PYTHON=sys.executable, PORT=port, OMP_NUM_THREADS="1"
+        [f"tools/{script}", *arguments], PYTHON=sys.executable, PORT=str(free_port())
     )
 
 
