@@ -6,9 +6,13 @@ They are forked from a process that has imported mmdet and mmpretrain, but nothi
 import multiprocessing
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import contextmanager
+from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
 from .paths import ROOT
@@ -36,7 +40,7 @@ class Apart:
     """A script that has been started in the root of the checkout, at the head of a session."""
 
     def __init__(self, script, *arguments, **environment):
-        self.words = [str(word) for word in (ROOT / "tools" / script, *arguments)]
+        self.words = [str(word) for word in (ROOT / script, *arguments)]
         self._folder = tempfile.TemporaryDirectory()
         environment = {**os.environ, **environment}
         arguments = (self.words[0], self.words[1:], environment, self._folder.name)
@@ -52,3 +56,72 @@ class Apart:
         if check and result.returncode:
             raise AssertionError(f"{self.words} failed:\n{result.stdout}\n{result.stderr}")
         return result
+
+
+def free_port():
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def run_ranks(function, *arguments):
+    """Call ``function(rank, *arguments)`` in two processes."""
+    from torch.multiprocessing import start_processes
+
+    start_processes(function, arguments, nprocs=2, start_method="forkserver")
+
+
+def run_tool_on_ranks(script, *arguments):
+    """Run a tool as two processes of one training, as torchrun would start them."""
+    address = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), WORLD_SIZE="2")
+    arguments = [*arguments, "--launcher", "pytorch"]
+    ranks = [
+        Apart(script, *arguments, RANK=str(rank), LOCAL_RANK=str(rank), **address)
+        for rank in range(2)
+    ]
+    for rank in ranks:
+        rank.wait()
+
+
+# Sends its words and its environment, and repeats what comes back.
+PYTHON = """#!{python}
+import os, sys
+words = sys.argv[1:]
+if not words[0].endswith(".py"):
+    os.execv({python!r}, [{python!r}, *words])
+from multiprocessing.connection import Client
+with Client({address!r}) as connection:
+    connection.send((words, dict(os.environ)))
+    status, out, error = connection.recv()
+sys.stdout.write(out)
+sys.stderr.write(error)
+sys.exit(status)
+"""
+
+
+@contextmanager
+def python_apart(folder):
+    """A program to call in place of Python, for scripts that call tools."""
+    program = Path(folder, "python_apart")
+    with Listener(family="AF_UNIX") as listener:
+        program.write_text(PYTHON.format(python=sys.executable, address=listener.address))
+        program.chmod(0o755)
+
+        def serve():
+            while True:
+                with listener.accept() as connection:
+                    words, environment = connection.recv()
+                    if not words:
+                        return
+                    result = Apart(*words, **environment).wait(check=False)
+                    connection.send((result.returncode, result.stdout, result.stderr))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield program
+        finally:
+            with Client(listener.address) as connection:
+                connection.send(([], {}))
+            thread.join()

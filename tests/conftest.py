@@ -2,7 +2,6 @@
 
 import os
 import runpy
-import socket
 import subprocess
 import sys
 from unittest import mock
@@ -13,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
-from .apart import Apart
+from .apart import Apart, free_port
 from .paths import CONFIGS, ROOT, SHARED
 
 
@@ -46,17 +45,10 @@ def run(command, check=True, **environment):
     return result
 
 
-def free_port():
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def run_tool():
     """Run one of the Python tools as a user would, in a process of its own."""
-    return lambda script, *arguments, check=True: Apart(script, *arguments).wait(check)
+    return lambda script, *arguments, check=True: Apart(f"tools/{script}", *arguments).wait(check)
 
 
 @pytest.fixture

@@ -1,19 +1,19 @@
 """Images in memory, and samplers that begin anywhere."""
 
 import json
-import os
 from itertools import chain
 
 import cv2
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from mmhadaptive.datasets import InMemoryDataset, ResumableSampler, whole_batch
 from mmhadaptive.engine.launch import leave_process_group
+
+from ..apart import free_port, run_ranks
 
 COUNT = 23
 
@@ -69,7 +69,7 @@ def sample_as_rank(rank, folder, port):
 
 
 def test_two_ranks_see_disjoint_halves(few_images):
-    mp.spawn(sample_as_rank, (few_images, 21_000 + os.getpid() % 20_000), nprocs=2)
+    run_ranks(sample_as_rank, few_images, free_port())
     seen = []
     for rank in range(2):
         labels, rest = json.loads((few_images / f"rank{rank}.json").read_text())

@@ -13,11 +13,12 @@ from pathlib import Path
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import pytest
 import torch
-import torch.multiprocessing as mp
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from mmhadaptive.engine.launch import leave_process_group
+
+from ..apart import run_ranks
 
 
 class Attack:
@@ -177,7 +178,7 @@ def load_as_rank(rank, folder, address):
 
 
 def test_each_node_downloads_once(server, tmp_path):
-    mp.spawn(load_as_rank, (tmp_path, server.address), nprocs=2)
+    run_ranks(load_as_rank, tmp_path, server.address)
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2))
     # The download that failed on one node is an error on both: none waits for the other.
     assert first == second

@@ -18,6 +18,12 @@ from ..paths import ROOT
 CONFIGS = ROOT / "configs" / "classification" / "cifar100"
 names = itertools.count()
 EPOCHS = 20
+# A stage of each kind of block.
+ARCH = [
+    [("conv", 16, 2, 2, None)],
+    [("ghost", 24, 2, 2, 2)],
+    [("ach", 24, 8, 3)],
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +69,8 @@ def config(folder, work_dir, name="hadaptive_s_cifar100_10pct_32px", epochs=2, *
         dataset.data_root = str(folder)
         dataset.fraction = 1.0
         loader.update(batch_size=8, num_workers=0)
+    cfg.model.backbone.update(arch=ARCH, final_channels=64)
+    cfg.model.head.update(in_channels=64, mid_channels=[64])
     cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs)
     cfg.default_hooks.checkpoint = dict(type="CheckpointHook", interval=epochs)
     cfg.custom_hooks.append(dict(type="Spy"))

@@ -4,8 +4,6 @@ import json
 import os
 import runpy
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,6 @@ import mmdet
 import mmpretrain
 import pytest
 import torch
-import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -25,6 +22,7 @@ from mmhadaptive.engine.launch import build_runner, leave_process_group
 from mmhadaptive.io.checkpoint import load_checkpoint_file
 from mmhadaptive.layers import AdaptiveCrossHadamard
 
+from ..apart import Apart, free_port, run_ranks
 from ..paths import ROOT
 
 
@@ -268,16 +266,12 @@ def train_as_rank(rank, work_dir, port, hooks=()):
     leave_process_group()
 
 
-def port():
-    return 20_000 + os.getpid() % 20_000
-
-
 def test_channels_last_does_not_change_the_gradients_of_two_processes(tmp_path):
     states = []
     for name, hooks in (("plain", []), ("channels_last", [dict(type="ChannelsLastHook")])):
         folder = tmp_path / name
         folder.mkdir()
-        mp.spawn(train_as_rank, (folder, port(), hooks), nprocs=2)
+        run_ranks(train_as_rank, folder, free_port(), hooks)
         states.append(load_checkpoint_file(folder / "epoch_2.pth")["state_dict"])
     plain, channels_last = states
     assert channels_last["stem.weight"].is_contiguous(memory_format=torch.channels_last)
@@ -297,12 +291,12 @@ def leave_as_rank(rank, result, port):
 
 
 def test_no_process_ends_while_another_writes_its_results(tmp_path):
-    mp.spawn(leave_as_rank, (tmp_path / "result", port()), nprocs=2)
+    run_ranks(leave_as_rank, tmp_path / "result", free_port())
     leave_process_group()
 
 
 def test_two_processes_keep_equal_temperatures(tmp_path):
-    mp.spawn(train_as_rank, (tmp_path, port()), nprocs=2)
+    run_ranks(train_as_rank, tmp_path, free_port())
     (first, losses), (second, other_losses) = (
         json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)
     )
@@ -330,18 +324,11 @@ def test_resume_after_a_kill_continues_bit_for_bit(tmp_path, run_tool, digits_co
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     run_tool("train.py", *arguments, "--work-dir", straight)
 
-    process = subprocess.Popen(
-        [sys.executable, "tools/train.py", *arguments, "--work-dir", str(killed)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 240
-    while not (killed / "last_checkpoint").exists() and time.monotonic() < deadline:
+    started = Apart("tools/train.py", *arguments, "--work-dir", killed)
+    while started.process.is_alive() and not (killed / "last_checkpoint").exists():
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    os.killpg(started.process.pid, signal.SIGKILL)
+    started.wait(check=False)
     assert (killed / "epoch_1.pth").exists()
     assert not (killed / "epoch_3.pth").exists(), "killed too late to test anything"
     run_tool("train.py", *arguments, "--work-dir", killed, "--resume")

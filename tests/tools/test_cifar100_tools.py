@@ -1,7 +1,6 @@
 """A CIFAR-100 config through the tools, on a few images made here."""
 
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ from mmpretrain import ImageClassificationInferencer
 
 from mmhadaptive.io.checkpoint import load_checkpoint_file
 
+from ..apart import python_apart, run_tool_on_ranks
 from ..conftest import run
 from ..paths import ROOT
 
@@ -133,12 +133,13 @@ def test_the_training_script_continues_and_its_weights_give_the_accuracy(
     # The clock is asked at the end of the first of two epochs.
     command += ("default_hooks.timed_checkpoint.interval=4",)
     command += ("default_hooks.visualization.enable=True",)
-    settings = dict(NETWORKS="hadaptive_s", PYTHON=sys.executable)
     work = tmp_path / "work_dirs" / "hadaptive_s"
-    run((*command, "default_hooks.timed_checkpoint.stop_seconds=0"), **settings)
-    assert (work / "last_checkpoint").read_text().endswith("epoch_1.pth")
-    assert not (work / "trained").exists()
-    out = run(command, **settings).stdout
+    with python_apart(tmp_path) as python:
+        settings = dict(NETWORKS="hadaptive_s", PYTHON=str(python))
+        run((*command, "default_hooks.timed_checkpoint.stop_seconds=0"), **settings)
+        assert (work / "last_checkpoint").read_text().endswith("epoch_1.pth")
+        assert not (work / "trained").exists()
+        out = run(command, **settings).stdout
     assert "resumed epoch: 1, iter: 4" in out
     assert (work / "trained").exists()
     assert "all networks are trained" in out
@@ -210,7 +211,7 @@ def test_the_training_script_says_that_a_network_is_not_trained_yet(rehearse):
     assert "all networks are trained" in rehearse(**settings).stdout
 
 
-def test_two_processes_in_pieces_equal_an_uninterrupted_run(trained, run_dist, tmp_path):
+def test_two_processes_in_pieces_equal_an_uninterrupted_run(trained, tmp_path):
     config = ROOT / "configs" / "classification" / "cifar100" / "hadaptive_s_cifar100_10pct_32px.py"
     settings = [f"{split}_dataloader.dataset.dataset.data_root={trained[2]}" for split in SPLITS]
     settings += ["train_dataloader.dataset.dataset.fraction=1.0", "train_dataloader.batch_size=4"]
@@ -218,7 +219,7 @@ def test_two_processes_in_pieces_equal_an_uninterrupted_run(trained, run_dist, t
 
     def train(name, *more):
         options = ("--work-dir", tmp_path / name, "--resume", "--cfg-options", *settings, *more)
-        run_dist("dist_train.sh", config, 2, *options)
+        run_tool_on_ranks("tools/train.py", config, *options)
 
     # Two processes take four steps an epoch.
     stop = [f"default_hooks.timed_checkpoint.{key}" for key in ("stop_seconds=0", "interval=6")]
