@@ -9,7 +9,7 @@ SOURCES := setup.py pyproject.toml requirements/constraints.txt tools/dev/setup_
 
 help:
 	@echo "make demo   train, evaluate and draw a small detector (about 10 minutes, 2 CPU cores)"
-	@echo "make test   run the tests"
+	@echo "make test   run the tests, a process a core"
 	@echo "make lint   check style"
 	@echo "make docs-tables  write the tables of docs/ anew from the records"
 	@echo "make setup  only create .venv"
@@ -26,7 +26,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

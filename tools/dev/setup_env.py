@@ -56,6 +56,7 @@ PACKAGES = (
     "onnxruntime",
     "onnxscript",
     "pytest",
+    "pytest-xdist",
     "hypothesis",
     "ruff",
 )
