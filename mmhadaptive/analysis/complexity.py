@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Callable
 
 import torch
-from mmengine.analysis import ActivationAnalyzer, FlopAnalyzer, parameter_count
+from mmengine.analysis import FlopAnalyzer, jit_handles, parameter_count
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement
@@ -30,6 +31,15 @@ COUNTS = ("parameters", "macs", "flops", "activations")
 UNCOUNTED = ("upsample_nearest2d",)
 NORMS = ("batch_norm", "group_norm", "instance_norm", "layer_norm")
 AVERAGES = ("adaptive_avg_pool2d", "mean")
+# Their outputs are activations.
+PRODUCTS = {
+    "_convolution": jit_handles.conv_flop_jit,
+    "addmm": jit_handles.addmm_flop_jit,
+    "bmm": jit_handles.bmm_flop_jit,
+    "einsum": jit_handles.einsum_flop_jit,
+    "linear": jit_handles.linear_flop_jit,
+    "matmul": jit_handles.matmul_flop_jit,
+}
 
 
 def count_nothing(inputs: list, outputs: list) -> Counter:
@@ -45,6 +55,21 @@ def count_norm(inputs: list, outputs: list) -> Counter:
 def count_average(inputs: list, outputs: list) -> Counter:
     """One operation an element that is added up, and one an average."""
     return Counter(average=_shape(inputs[0]).numel() + _shape(outputs[0]).numel())
+
+
+def with_activations(name: str, handle: Callable) -> Callable[[list, list], Counter]:
+    """Count by a handle of mmengine's, and the elements of the output too.
+
+    A second pass, as mmengine's counter of activations makes it, would trace the network again.
+    """
+
+    def count(inputs: list, outputs: list) -> Counter:
+        operations = handle(inputs, outputs)
+        if not isinstance(operations, Counter):
+            operations = Counter({name: operations})
+        return operations + Counter(activations=_shape(outputs[0]).numel())
+
+    return count
 
 
 def count_products(inputs: list, outputs: list) -> Counter:
@@ -65,7 +90,8 @@ def _shape(value: torch._C.Value) -> torch.Size:
 
 def macs_of(operations: Counter) -> int:
     """The multiply-accumulates among the operations of :func:`count_operations`."""
-    return int(operations.total() - operations["norm"] - operations["average"])
+    others = ("norm", "average", "activations")
+    return int(operations.total() - sum(operations[name] for name in others))
 
 
 def flops_of(operations: Counter) -> int:
@@ -78,12 +104,13 @@ def count_operations(model: nn.Module, inputs: tuple) -> dict[str, Counter]:
 
     Returns:
         Of the whole, under ``''``, and of every module in it by its name, the number of operations
-        by their kind.
+        by their kind, and that of ``activations``.
     """
     analyzer = FlopAnalyzer(model, inputs).set_op_handle(
         **{f"aten::{name}": count_nothing for name in UNCOUNTED},
         **{f"aten::{name}": count_norm for name in NORMS},
         **{f"aten::{name}": count_average for name in AVERAGES},
+        **{f"aten::{name}": with_activations(name, handle) for name, handle in PRODUCTS.items()},
         **{
             "mmhadaptive::cross_hadamard": count_products,
             "aten::scaled_dot_product_attention": count_attention,
@@ -109,17 +136,13 @@ def complexity(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]
     Returns:
         ``parameters``, ``macs``, ``flops`` and ``activations``, as numbers.
     """
-    inputs = (torch.zeros(1, *input_shape),)
-    operations = count_operations(model, inputs)[""]
-    activations = ActivationAnalyzer(model, inputs)
-    activations.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    with torch.no_grad():
-        return dict(
-            parameters=parameter_count(model)[""],
-            macs=macs_of(operations),
-            flops=flops_of(operations),
-            activations=int(activations.total()),
-        )
+    operations = count_operations(model, (torch.zeros(1, *input_shape),))[""]
+    return dict(
+        parameters=parameter_count(model)[""],
+        macs=macs_of(operations),
+        flops=flops_of(operations),
+        activations=int(operations["activations"]),
+    )
 
 
 class TensorMode(nn.Module):

@@ -49,6 +49,8 @@ def test_both_ways_of_counting_by_hand():
     conv, linear, attention = 30 * 8 * 27, 8 * 8, 2 * 30 * 30 * 8
     assert counts["macs"] == conv + linear + attention
     elements = 8 * 30
+    # Those of the attention are inside of one operation.
+    assert counts["activations"] == elements + 8
     norms, averages = 4 * (elements + 8), 2 * (elements + 8)
     assert counts["flops"] == 2 * (conv + linear + norms + averages)
 
