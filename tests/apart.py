@@ -87,7 +87,7 @@ def run_tool_on_ranks(script, *arguments):
 # Sends its words and its environment, and repeats what comes back.
 PYTHON = """#!{python}
 import os, sys
-words = sys.argv[1:]
+words = [word for word in sys.argv[1:] if word != "-u"]
 if not words[0].endswith(".py"):
     os.execv({python!r}, [{python!r}, *words])
 from multiprocessing.connection import Client
@@ -102,22 +102,32 @@ sys.exit(status)
 
 @contextmanager
 def python_apart(folder):
-    """A program to call in place of Python, for scripts that call tools."""
+    """A program to call in place of Python, for scripts and for torchrun that call tools."""
     program = Path(folder, "python_apart")
     with Listener(family="AF_UNIX") as listener:
         program.write_text(PYTHON.format(python=sys.executable, address=listener.address))
         program.chmod(0o755)
 
-        def serve():
-            while True:
-                with listener.accept() as connection:
-                    words, environment = connection.recv()
-                    if not words:
-                        return
-                    result = Apart(*words, **environment).wait(check=False)
-                    connection.send((result.returncode, result.stdout, result.stderr))
+        def serve(connection, words, environment):
+            with connection:
+                result = Apart(*words, **environment).wait(check=False)
+                connection.send((result.returncode, result.stdout, result.stderr))
 
-        thread = threading.Thread(target=serve)
+        def listen():
+            threads = []
+            while True:
+                connection = listener.accept()
+                words, environment = connection.recv()
+                if not words:
+                    break
+                threads.append(
+                    threading.Thread(target=serve, args=(connection, words, environment))
+                )
+                threads[-1].start()
+            for thread in threads:
+                thread.join()
+
+        thread = threading.Thread(target=listen)
         thread.start()
         try:
             yield program

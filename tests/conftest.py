@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
-from .apart import Apart, free_port
+from .apart import Apart, free_port, python_apart
 from .paths import CONFIGS, ROOT, SHARED
 
 
@@ -64,12 +64,17 @@ def run_here(monkeypatch):
     return run_script
 
 
-@pytest.fixture(scope="session")
-def run_dist():
+@pytest.fixture
+def run_dist(tmp_path):
     """Run one of the scripts for several processes."""
-    return lambda script, *arguments: run(
-        [f"tools/{script}", *arguments], PYTHON=sys.executable, PORT=str(free_port())
-    )
+    with python_apart(tmp_path) as python:
+        # The second is torchrun's, for the processes that it starts.
+        programs = dict(PYTHON=sys.executable, PYTHON_EXEC=str(python))
+
+        def call(script, *arguments):
+            return run([f"tools/{script}", *arguments], PORT=str(free_port()), **programs)
+
+        yield call
 
 
 @pytest.fixture(scope="session")

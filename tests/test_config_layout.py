@@ -1,6 +1,7 @@
 """How the configs are laid out: shallow, without a word too much, and one name each."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ FILES = sorted(CONFIGS.rglob("*.py"))
 RUN = [path for path in FILES if "_base_" not in path.parts]
 
 
+@functools.cache
 def bases(path):
     """The files that a config inherits from."""
     return [Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path)]
