@@ -2,6 +2,9 @@
 
 from importlib import metadata
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 project = "mmhadaptive"
 author = "the mmhadaptive developers"
 copyright = author
@@ -31,3 +34,20 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shapes"]
 napoleon_use_rtype = False
+
+# Formulas are MathML, which browsers show themselves: the default fetches a script.
+html_math_renderer = "mathml"
+
+
+def render_inline(self, node):
+    self.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def render_block(self, node):
+    self.body.append(tex2mathml(node.astext(), as_block=True))
+    raise nodes.SkipNode
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (render_inline, None), (render_block, None))
