@@ -11,9 +11,12 @@ from importlib import import_module
 _MODULES = {
     "OnnxRunner": "onnx_runner",
     "check_onnx": "check_export",
+    "check_pt2": "check_export",
     "describe": "metadata",
     "export_onnx": "onnx_export",
     "export_pt2": "torch_export",
+    "preprocess": "pictures",
+    "read_picture": "pictures",
 }
 
 __all__ = sorted(_MODULES)
