@@ -9,14 +9,17 @@ from .confusion_matrix import draw_confusion_matrix
 from .contact_sheet import draw_contact_sheet
 from .operator_speed import draw_speedups, draw_strategies
 from .png import to_png
+from .search_curves import draw_confidence, draw_entropy
 from .training_curves import draw_training
 
 __all__ = [
     "draw_classification_samples",
     "draw_complexity",
+    "draw_confidence",
     "draw_confusion_matrix",
     "draw_contact_sheet",
     "draw_detection_samples",
+    "draw_entropy",
     "draw_speedups",
     "draw_strategies",
     "draw_training",
