@@ -49,6 +49,8 @@ def candidates_of(row: Row | Mapping) -> Candidates | None:
 
 def _name(row: Row) -> str:
     """What a row is called: its kind, sizes without the channels and the stride, and the rest."""
+    if len(row) < 2:
+        raise UserValueError("a row without entries" if not len(row) else f"too short a row, {row}")
     kind, _, *rest = row
     stride = STRIDES.get(kind, len(row)) - 2
     sizes, others = rest[:stride], rest[stride + 1 :]

@@ -39,16 +39,22 @@ class HadaptiveSupernet(HadaptiveNet):
         self.layers = list(layers_of(arch, in_channels))
         if not any(layer.candidates for layer in self.layers):
             raise UserValueError("no row of arch has a choice: a row is to be a list of candidates")
+        self._places = iter([layer.place for layer in self.layers])
         super().__init__(arch=arch, in_channels=in_channels, **kwargs)
 
     def build_row(
         self, row: Sequence | Mapping, in_channels: int, **options
     ) -> tuple[nn.Module, int]:
+        place = next(self._places)
         candidates = candidates_of(row)
         if candidates is None:
             return super().build_row(row, in_channels, **options)
-        blocks = {
-            name: nn.Identity() if each[0] == BLANK else build_block(each, in_channels, **options)
-            for name, each in candidates.items()
-        }
+        blocks = {}
+        for name, each in candidates.items():
+            try:
+                blocks[name] = (
+                    nn.Identity() if each[0] == BLANK else build_block(each, in_channels, **options)
+                )
+            except (TypeError, ValueError) as error:
+                raise UserValueError(f"{place}, {name} {tuple(each)}: {error}") from error
         return Choice(blocks), next(iter(candidates.values()))[1]
