@@ -42,7 +42,7 @@ def build_block(
     ======================================================  ==========================
 
     A bottleneck is an :class:`~mmhadaptive.layers.AdaptiveBottleneck` with this expansion, whose
-    width is ``expansion * in_channels``. ``activation`` is a name or None, ``product_norm`` a name
+    width is ``expansion * in_channels``, rounded. ``activation`` is a name or None, ``product_norm`` a name
     as ``'DySig'``.
 
     Args:
@@ -70,7 +70,7 @@ def build_block(
         )
     if kind in CONVOLUTIONAL:
         factor, kernel_size, stride = rest
-        width = in_channels * factor
+        width = round(in_channels * factor)
         expansion = dict(type=CONVOLUTIONAL[kind], out_channels=width, act_cfg=act_cfg)
     elif kind == "ach":
         num_selected, kernel_size, *optional = rest

@@ -9,13 +9,18 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from mmhadaptive.analysis.confidence import (
+    ConfidenceRow,
+    confidence_csv,
+    confidence_table,
+    history_csv,
+)
 from mmhadaptive.engine.unwrap import unwrap
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.visualization import draw_confidence, draw_entropy, to_png
 
 from .candidate_costs import supernet_of
 from .choice import choices
-from .confidence import ConfidenceRow, confidence_csv, confidence_table, history_csv
 from .search_space import derive
 from .searched_config import base_config, searched_complexity, searched_config
 from .supernet import HadaptiveSupernet

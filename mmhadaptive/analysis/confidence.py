@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mmhadaptive.analysis.tables import markdown_table
+from .tables import markdown_table
 
 
 @dataclass
