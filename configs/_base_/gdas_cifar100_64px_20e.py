@@ -1,5 +1,5 @@
-# gdas_cifar100.py at 64x64 for 20 epochs: a search that a CPU can do. The logits have as far to go as
-# in 250 epochs, so their learning rate is 250 / 20 times as large.
+# gdas_cifar100.py at 64x64 for 20 epochs: a search that a CPU can do. The logits have as far to go
+# as in 250 epochs, so their learning rate is 250 / 20 times as large.
 _base_ = [
     "datasets/cifar100_224.py",
     "schedules/gdas_250e.py",

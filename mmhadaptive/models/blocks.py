@@ -42,8 +42,8 @@ def build_block(
     ======================================================  ==========================
 
     A bottleneck is an :class:`~mmhadaptive.layers.AdaptiveBottleneck` with this expansion, whose
-    width is ``expansion * in_channels``, rounded. ``activation`` is a name or None, ``product_norm`` a name
-    as ``'DySig'``.
+    width is ``expansion * in_channels``, rounded. ``activation`` is a name or None,
+    ``product_norm`` a name as ``'DySig'``.
 
     Args:
         row: One of these.
@@ -75,7 +75,9 @@ def build_block(
     elif kind == "ach":
         num_selected, kernel_size, *optional = rest
         stride, *norm = optional or [1]
-        options = dict(ach_cfg or {}, **{"product_norm_cfg": dict(type=name) for name in norm})
+        options = dict(ach_cfg or {})
+        if norm:
+            options["product_norm_cfg"] = dict(type=norm[0])
         expansion = ach_expansion(in_channels, num_selected, **options)
     else:
         kinds = ", ".join(["conv", *CONVOLUTIONAL])

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 
-from mmhadaptive.analysis.tables import markdown_table
 from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.published import FOLDER
 from mmhadaptive.layers import adapt_temperature
@@ -172,23 +171,3 @@ def _resident(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(f"{name}:"))
     return 1024 * int(line.split()[1])
-
-
-def search_costs_table(rows: Sequence[dict]) -> str:
-    """Milliseconds and MiB, and their ratios to those of the first row, in Markdown."""
-    first = rows[0]
-    return markdown_table(
-        ["", "ms", "ratio", "MiB", "ratio"],
-        [
-            [
-                f"a search step, {row['candidates']} candidates"
-                if row["candidates"]
-                else "two training steps of Hadaptive-Net-S",
-                f"{1000 * row['seconds']:.0f}",
-                f"{row['seconds'] / first['seconds']:.2f}",
-                f"{row['bytes'] / 2**20:.0f}",
-                f"{row['bytes'] / first['bytes']:.2f}",
-            ]
-            for row in rows
-        ],
-    )

@@ -89,7 +89,7 @@ def _layer(place: str, row: Row | Mapping, in_channels: int) -> Layer:
         raise UserValueError(
             "a choice without candidates"
             if not candidates
-            else f"a choice of one candidate, {[*candidates][0]}: write its row alone"
+            else f"a choice of one candidate, {next(iter(candidates))}: write its row alone"
         )
     widths = {name: each[1] for name, each in candidates.items()}
     if len(set(widths.values())) > 1:

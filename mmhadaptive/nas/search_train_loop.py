@@ -134,13 +134,11 @@ class SearchTrainLoop(ResumableTrainLoop):
             self.penalty,
         )
         runner.message_hub.update_scalar("train/search_tau", self.tau)
-        runner.call_hook(
-            "after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs
-        )
+        runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
 
     def alphas_batch(self, index: int):
-        """The logits' batch of the iteration ``index`` of the epoch, whose loader may be shorter."""
+        """The logits' batch of iteration ``index`` of the epoch; their loader may be shorter."""
         loader = self.alphas_dataloader
         rounds, start = divmod(index, len(loader))
         if self._alphas_batches is None or not start:

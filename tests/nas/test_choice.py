@@ -102,10 +102,10 @@ def test_draws_that_are_not_finite_are_repeated(choice, monkeypatch, bad):
     assert len(draws) == 4
     assert choice.index == 2
     assert choice.gates.isfinite().all()
+    monkeypatch.setattr(
+        "mmhadaptive.nas.choice.gumbel_noise", lambda like: torch.full_like(like, bad)
+    )
     with pytest.raises(FloatingPointError, match="no finite draw"):
-        monkeypatch.setattr(
-            "mmhadaptive.nas.choice.gumbel_noise", lambda like: torch.full_like(like, bad)
-        )
         draw_choices(choice, 1.0)
     choice.alpha.data[0] = bad
     with pytest.raises(FloatingPointError, match="logits"):
@@ -119,4 +119,6 @@ def test_choices_of_different_lengths_are_drawn_together():
     assert [len(each.gates) for each in choices(model)] == [2, 3]
     for each in choices(model):
         assert each.gates.argmax() == each.index
-        assert each.gates.detach().tolist() == [float(i == each.index) for i in range(len(each.names))]
+        assert each.gates.detach().tolist() == [
+            float(i == each.index) for i in range(len(each.names))
+        ]

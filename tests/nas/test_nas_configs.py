@@ -1,6 +1,7 @@
 """The search configs: the paper's spaces and protocol, and a step of each."""
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def test_spaces_are_those_of_the_tables(name):
     assert [set(layer.candidates or ()) for layer in layers] == CANDIDATES[space_of(name)]
     # The map is halved where the width changes, as in Table 9.
     widths = [32, *(layer.channels for layer in layers)]
-    changes = [a != b for a, b in zip(widths[:-1], widths[1:], strict=True)]
+    changes = [a != b for a, b in pairwise(widths)]
     assert [layer.stride == 2 for layer in layers] == changes
 
 
@@ -122,7 +123,9 @@ def test_takes_a_step(name):
     cfg = copy.deepcopy(CONFIG[name])
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope("mmpretrain"):
-        model = MODELS.build(dict(cfg.model, data_preprocessor=dict(cfg.data_preprocessor, size=32)))
+        model = MODELS.build(
+            dict(cfg.model, data_preprocessor=dict(cfg.data_preprocessor, size=32))
+        )
         wrappers = build_optim_wrapper(model.train(), cfg.optim_wrapper)
         weights = [p for group in wrappers["weights"].param_groups for p in group["params"]]
         alphas = [choice.alpha for choice in choices(model)]
@@ -160,9 +163,7 @@ def test_the_twin_without_products_is_as_wide():
     cfg = Config.fromfile(CONFIGS / "nas" / "hadaptive_s_ghost_cifar100_64px_8e.py")
     twin, network = MODELS.build(cfg.model.backbone), HadaptiveNet("s")
     assert not [m for m in twin.modules() if isinstance(m, AdaptiveCrossHadamard)]
-    blocks = [
-        [block for stage in net.stages[2:5] for block in stage] for net in (network, twin)
-    ]
+    blocks = [[block for stage in net.stages[2:5] for block in stage] for net in (network, twin)]
     for a, b in zip(*blocks, strict=True):
         assert a.expand.out_channels == b.expand.out_channels
         assert a.depthwise.kernel_size == b.depthwise.kernel_size

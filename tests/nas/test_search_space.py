@@ -91,7 +91,10 @@ def test_the_derived_network_is_the_chosen_one(chosen, rows):
         ([[CONV, [GHOST, ("dense", 8, 3)]]], r"arch\[0\]\[1\]: a row is conv, .* got \('dense', 8"),
         ([[CONV, ("blank", 8)]], r"arch\[0\]\[1\]: a row is .* blank in a choice"),
         ([[CONV, [[], GHOST]]], r"arch\[0\]\[1\]: a row without entries"),
-        ([[CONV, [("ghost", 8), GHOST]]], r"arch\[0\]\[1\], ghost \('ghost', 8\): not enough values"),
+        (
+            [[CONV, [("ghost", 8), GHOST]]],
+            r"arch\[0\]\[1\], ghost \('ghost', 8\): not enough values",
+        ),
         ([[CONV, GHOST]], "no row of arch has a choice"),
         ("s", "'s' has no choice"),
     ],

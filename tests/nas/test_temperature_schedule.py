@@ -26,5 +26,5 @@ def test_formulas(schedule):
 def test_bad_arguments():
     with pytest.raises(ValueError, match="got 'step'"):
         temperature(0, 10, "step")
-    with pytest.raises(ValueError, match="must be positive, got 4.0 and 0"):
+    with pytest.raises(ValueError, match="must be positive"):
         temperature(0, 10, end=0)

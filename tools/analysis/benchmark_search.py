@@ -2,8 +2,8 @@
 
     python tools/analysis/benchmark_search.py --out docs/results/search_step.json
 
-The network is Hadaptive-Net-S, and the candidates of the search are copies of its rows, so that both
-compute the same. See ``mmhadaptive/nas/search_benchmark.py``.
+The network is Hadaptive-Net-S, and the candidates of the search are copies of its rows, so that
+both compute the same. See ``mmhadaptive/nas/search_benchmark.py``.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import MMLogger
 
 import mmhadaptive.engine  # noqa: F401  the scope of the configs
+from mmhadaptive.analysis.search_step import search_costs_table
 from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import run_script
@@ -38,7 +39,7 @@ def parse_args():
 def main():
     args = parse_args()
     quiet_imports()
-    from mmhadaptive.nas.search_benchmark import search_costs, search_costs_table
+    from mmhadaptive.nas.search_benchmark import search_costs
 
     torch.set_num_threads(args.threads)
     logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")

@@ -1,8 +1,8 @@
 # The space of Table 3: Ghost against cross-Hadamard products with three normalisations, in every
 # bottleneck of Hadaptive-Net-S. The paper states the channels alone; the rows are those of Table 9
-# where it has them, and by its neighbours otherwise: products of 16 channels up to stage 3 and of 32
-# in stage 4, kernels of 2 where the map is halved, else 3, 5 and 7 by the stage, and a Ghost expansion
-# of 6 in stage 4 (the example nas_space.yaml of https://github.com/acelych/conductor).
+# where it has them, and by its neighbours otherwise: products of 16 channels up to stage 3 and of
+# 32 in stage 4, kernels of 2 where the map is halved, else 3, 5 and 7 by the stage, and a Ghost
+# expansion of 6 in stage 4 (the example nas_space.yaml of https://github.com/acelych/conductor).
 stage2_down = dict(
     Ghost=("ghost", 64, 4, 2, 2),
     DySoft=("ach", 64, 16, 2, 2, "DySoft"),
