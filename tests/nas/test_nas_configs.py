@@ -103,7 +103,8 @@ def test_the_protocol_is_the_papers(name):
     assert cfg.train_dataloader.batch_size == 64
     assert cfg.train_dataloader.dataset.dataset.split == "train"
     weights, alphas = cfg.optim_wrapper.weights, cfg.optim_wrapper.alphas
-    assert weights.optimizer == dict(type="AdamW", lr=3e-3, weight_decay=1e-4)
+    rate = 1e-3 if short else 3e-3
+    assert weights.optimizer == dict(type="AdamW", lr=rate, weight_decay=1e-4)
     assert alphas.optimizer.type == "AdamW"
     assert alphas.optimizer.lr * epochs == pytest.approx(3e-4 * 250)
     assert weights.clip_grad == alphas.clip_grad == dict(max_norm=1.0)
