@@ -62,6 +62,7 @@ def test_no_config_is_missing():
         *(f"{name}_{data}" for name in PEERS for data in ("cifar100", "imagenet")),
         *(f"mobilevit_{size}_cifar100" for size in ("small", "xsmall", "xxsmall")),
         *("hadaptive_s_cifar100_10pct_32px", "hadaptive_s_cifar100_stock"),
+        "hadaptive_s_cifar100_ghost",
     ]
     assert sorted(expected) == NAMES
     assert {PATHS[f"hadaptive_s_cifar100_{name}"].parent.name for name in ABLATIONS} == {

@@ -23,7 +23,7 @@ ALLOWED = {
     "evaluation": set(),
     "transforms": set(),
     "visualization": set(),
-    "nas": {"analysis", "engine", "layers", "models", "ops"},
+    "nas": {"analysis", "engine", "layers", "models", "ops", "visualization"},
     "deploy": {"layers", "models", "ops"},
     # Names for the users of other libraries.
     "mmpretrain": set(),

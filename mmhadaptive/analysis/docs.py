@@ -26,6 +26,8 @@ from .operator_tables import depthwise_table
 from .published import published_table
 from .replaced import replaced_table, trained_table
 from .results import records_table, results_table
+from .search_comparison import search_table, searched_table
+from .search_step import search_costs_table
 from .speed import bandwidth_table, benchmarks_table, speed_table
 from .training_step import operators_table, training_table
 from .trials.all import trials_table
@@ -60,7 +62,12 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "detectors-today": _of(
         "results/detectors_today.json", lambda record: today_table(record["detectors"])
     ),
-    # The blocks of this and of the trials join the docs with their records.
+    # Some blocks, as these, join the docs with their records.
+    "search": _of("results/search_cifar100.json", search_table),
+    "searched": _of("results/search_cifar100.json", searched_table),
+    "search-step": _of(
+        "results/search_step.json", lambda record: search_costs_table(record["search_step"])
+    ),
     "bccd-comparison": _of("results/bccd_comparison.json", comparison_table),
     "training-step": _of(
         "results/training_step.json", lambda record: training_table(record["detectors"])

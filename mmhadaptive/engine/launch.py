@@ -19,6 +19,7 @@ from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import UserError, blame_config
 from mmhadaptive.io.whole import remove_unfinished
 from mmhadaptive.optional import MMCV_OPERATORS, needs
+from mmhadaptive.registry import SCOPE
 
 from .hooks import MovedWorkDirHook, check_shapes
 from .quiet import quiet_imports, quiet_logger
@@ -116,6 +117,23 @@ def check_mmcv_operators() -> None:
         import mmcv._ext  # noqa: F401
 
 
+def drop_marks(node: object) -> None:
+    """Remove what mmengine notes in all dicts of a config that was inherited by its name in our
+    scope.
+
+    It changes nothing where objects are built, but functions, such as those that collate a batch,
+    would be called with it.
+    """
+    if isinstance(node, dict):
+        if node.get("_scope_") == SCOPE:
+            del node["_scope_"]
+        node = node.values()
+    elif not isinstance(node, (list, tuple)):
+        return
+    for inner in node:
+        drop_marks(inner)
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the config's Runner, on CPUs also for several processes.
 
@@ -124,6 +142,7 @@ def build_runner(cfg: Config) -> Runner:
             do not fit the backbone, see :func:`mmhadaptive.engine.check_shapes`; or the config is
             of a detector, and mmcv has no operators.
     """
+    drop_marks(cfg._cfg_dict)
     if cfg.get("default_scope") == "mmdet":
         check_mmcv_operators()
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():

@@ -8,7 +8,7 @@ from .dynamic_norm import DyAlge, DynamicNorm, DySig, DySoft
 from .expansion import GhostExpansion, PointwiseExpansion, ach_expansion
 from .feed_forward import ACHFeedForward, ACHTokenExpansion
 from .gumbel_noise import gumbel_noise
-from .gumbel_top_k import gumbel_top_k, top_k
+from .gumbel_top_k import gumbel_top_k, straight_through, top_k
 from .temperature import AdaptiveTemperature, adapt_temperature, adaptive_layers
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "gumbel_noise",
     "gumbel_top_k",
     "selected_for_width",
+    "straight_through",
     "top_k",
 ]

@@ -33,8 +33,8 @@ class AdaptiveBottleneck(BaseModule):
         in_channels: Number of input channels.
         out_channels: Number of output channels. The residual is added where the stride is 1 and
             both numbers agree.
-        kernel_size: Size of the depthwise convolution. An even size takes no padding, an odd one
-            keeps the size.
+        kernel_size: Size of the depthwise convolution. With a stride an even size takes no padding,
+            and without one its padding is at the right and the bottom.
         stride: Stride of the depthwise convolution.
         se_ratio: Reduction of a squeeze-and-excitation after the depthwise convolution, with a
             hard sigmoid, as MobileNetV3's; None for none. It needs torchvision.
@@ -67,16 +67,21 @@ class AdaptiveBottleneck(BaseModule):
         self.with_residual = stride == 1 and in_channels == out_channels
         self.expand = MODELS.build(dict(expansion, in_channels=in_channels, norm_cfg=norm_cfg))
         width = self.expand.out_channels
+        padding = (kernel_size - 1) // 2
+        if stride == 1 and kernel_size % 2 == 0:
+            padding_cfg = dict(padding=(padding, padding + 1) * 2, padding_mode="zero")
+        else:
+            padding_cfg = dict(padding=padding)
         self.depthwise = ConvModule(
             width,
             width,
             kernel_size,
             stride=stride,
-            padding=(kernel_size - 1) // 2,
             groups=width,
             conv_cfg=dict(type="DepthwiseConv2d"),
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
+            **padding_cfg,
         )
         self.se = _squeeze_excitation(width, se_ratio, se_divisor) if se_ratio else nn.Identity()
         self.project = ConvModule(width, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)

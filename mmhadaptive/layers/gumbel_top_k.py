@@ -1,4 +1,4 @@
-"""Gumbel top-k choice of channels with a straight-through gradient."""
+"""Gumbel top-k choice of channels, and the straight-through gradient of a choice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import torch
 from torch import Tensor
 
 from .gumbel_noise import gumbel_noise
+
+
+def straight_through(hard: Tensor | float, soft: Tensor) -> Tensor:
+    """``hard`` itself, to the last bit, with the gradient of ``soft`` (eq. 6)."""
+    # Written so that the two soft terms cancel without rounding.
+    return hard + (soft - soft.detach())
 
 
 def gumbel_top_k(scores: Tensor, num_selected: int, tau: Tensor | float) -> tuple[Tensor, Tensor]:
@@ -30,9 +36,7 @@ def gumbel_top_k(scores: Tensor, num_selected: int, tau: Tensor | float) -> tupl
     # At a low temperature all but a few entries of M underflow to zero.
     index = noisy.topk(num_selected, dim=1).indices
     soft = torch.softmax(noisy / tau, dim=1).gather(1, index)
-    # Written so that the two soft terms cancel without rounding.
-    gate = 1 + (soft - soft.detach())
-    return index, gate
+    return index, straight_through(1, soft)
 
 
 def top_k(scores: Tensor, num_selected: int) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,15 @@ from mmhadaptive.layers import ach_expansion
 CONVOLUTIONAL = {"pointwise": "PointwiseExpansion", "ghost": "GhostExpansion"}
 
 
+# Where the stride stands in a row; the second entry of every row is its number of channels.
+STRIDES = {"conv": 3, "pointwise": 4, "ghost": 4, "ach": 4}
+
+
+def row_stride(row: Sequence) -> int:
+    """The stride of the block that a row of an architecture table describes."""
+    return row[STRIDES[row[0]]] if len(row) > STRIDES[row[0]] else 1
+
+
 def build_block(
     row: Sequence,
     in_channels: int,
@@ -28,11 +37,13 @@ def build_block(
     ``('pointwise', channels, expansion, kernel, stride)``  bottleneck, 1x1 convolution
     ``('ghost', channels, expansion, kernel, stride)``      bottleneck, Ghost
     ``('ach', channels, num_selected, kernel)``             bottleneck, cross-Hadamard
+    ``('ach', channels, num_selected, kernel, stride)``     the same with a stride
+    ``('ach', ..., stride, product_norm)``                  and with this product norm
     ======================================================  ==========================
 
     A bottleneck is an :class:`~mmhadaptive.layers.AdaptiveBottleneck` with this expansion, whose
-    width is ``expansion * in_channels``; one with cross-Hadamard products has the stride 1.
-    ``activation`` is a name or None.
+    width is ``expansion * in_channels``, rounded. ``activation`` is a name or None,
+    ``product_norm`` a name as ``'DySig'``.
 
     Args:
         row: One of these.
@@ -59,12 +70,15 @@ def build_block(
         )
     if kind in CONVOLUTIONAL:
         factor, kernel_size, stride = rest
-        width = in_channels * factor
+        width = round(in_channels * factor)
         expansion = dict(type=CONVOLUTIONAL[kind], out_channels=width, act_cfg=act_cfg)
     elif kind == "ach":
-        num_selected, kernel_size = rest
-        stride = 1
-        expansion = ach_expansion(in_channels, num_selected, **(ach_cfg or {}))
+        num_selected, kernel_size, *optional = rest
+        stride, *norm = optional or [1]
+        options = dict(ach_cfg or {})
+        if norm:
+            options["product_norm_cfg"] = dict(type=norm[0])
+        expansion = ach_expansion(in_channels, num_selected, **options)
     else:
         kinds = ", ".join(["conv", *CONVOLUTIONAL])
         raise ValueError(f"a row of an architecture is {kinds} or ach, got {tuple(row)}")

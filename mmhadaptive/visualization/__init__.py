@@ -11,16 +11,19 @@ from .detections import draw_detections
 from .detector_curves import draw_detector_curves
 from .operator_speed import draw_speedups, draw_strategies
 from .png import to_png
+from .search_curves import draw_confidence, draw_entropy
 from .training_curves import draw_training
 
 __all__ = [
     "draw_classification_samples",
     "draw_complexity",
+    "draw_confidence",
     "draw_confusion_matrix",
     "draw_contact_sheet",
     "draw_detection_samples",
     "draw_detections",
     "draw_detector_curves",
+    "draw_entropy",
     "draw_speedups",
     "draw_strategies",
     "draw_training",

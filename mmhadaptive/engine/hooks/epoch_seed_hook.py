@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
-from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import set_random_seed
-from torch.utils.data import DataLoader
 
 from mmhadaptive.io.user_errors import UserValueError
 
-from ..sampler_seed import seed_sampler
+from ..sampler_seed import seed_sampler, seed_workers
 
 
 @HOOKS.register_module()
@@ -48,12 +44,4 @@ class EpochSeedHook(Hook):
         sequence = np.random.SeedSequence([runner.seed, get_rank(), runner.epoch])
         seed, worker_seed = (int(word) for word in sequence.generate_state(2))
         set_random_seed(seed)
-        loader = runner.train_dataloader
-        # A loader of another kind has no workers.
-        if isinstance(loader, DataLoader):
-            loader.worker_init_fn = partial(
-                worker_init_fn,
-                num_workers=loader.num_workers,
-                rank=0,
-                seed=worker_seed % 2**31,
-            )
+        seed_workers(runner.train_dataloader, worker_seed)

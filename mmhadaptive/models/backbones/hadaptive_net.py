@@ -138,8 +138,8 @@ class HadaptiveNet(BaseModule):
         for rows in arch[: self.out_indices[-1] + 1]:
             blocks = nn.Sequential()
             for row in rows:
-                blocks.append(build_block(row, channels, **options))
-                channels = row[1]
+                block, channels = self.build_row(row, channels, **options)
+                blocks.append(block)
             self.stages.append(blocks)
             self.out_channels.append(channels)
         if self.out_indices[-1] == len(arch):
@@ -150,6 +150,10 @@ class HadaptiveNet(BaseModule):
         self.out_channels = tuple(self.out_channels[i] for i in self.out_indices)
         self.min_size = 2 ** min(len(arch), len(self.stages))
         self._freeze()
+
+    def build_row(self, row: Sequence, in_channels: int, **options) -> tuple[nn.Module, int]:
+        """The block of a row of the architecture, and the number of its output channels."""
+        return build_block(row, in_channels, **options), row[1]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         height, width = x.shape[-2:]
