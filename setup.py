@@ -79,8 +79,8 @@ if platform.machine() in ("x86_64", "AMD64"):
 
 @dataclass(frozen=True)
 class Library:
-    """How a library is made. In flags, ``{torch}`` stands for the folder of torch, ``{onnxruntime}``
-    for that of ONNX Runtime's headers and ``{stubs}`` for that of the stubs."""
+    """How a library is made. In flags, ``{torch}`` stands for the folder of torch,
+    ``{onnxruntime}`` for that of ONNX Runtime's headers and ``{stubs}`` for that of the stubs."""
 
     compiler: str  # "c++" or "nvcc"
     sources: list[tuple[str, list[str]]]  # files of csrc/, and flags for each
@@ -99,15 +99,13 @@ class Library:
 
 def cpu_sources(operator, *directions):
     """Those of an operator on the CPU without a framework."""
+    once = [(f"cpu/{operator}_{part}.cpp", []) for part in ("plan", *directions)]
     kernels = [
-        (
-            f"cpu/{operator}_{direction}_kernels.cpp",
-            [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={name}"],
-        )
-        for direction in directions
-        for name, flags in INSTRUCTION_SETS.items()
+        (f"cpu/{operator}_{name}_kernels.cpp", [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={chosen}"])
+        for name in directions
+        for chosen, flags in INSTRUCTION_SETS.items()
     ]
-    return [*((f"cpu/{operator}_{part}.cpp", []) for part in ("plan", *directions)), *kernels]
+    return [*once, *kernels]
 
 
 CPU_SOURCES = [
@@ -207,7 +205,7 @@ def fetch_onnxruntime():
         package, content = Path(scratch, "package.deb"), Path(scratch, "content")
         for mirror in dict.fromkeys((mirrors or "").split()):
             url = f"{mirror.rstrip('/')}/{ONNXRUNTIME_PACKAGE}"
-            print(f"fetching the headers of ONNX Runtime {ONNXRUNTIME_VERSION}: {url}", flush=True)
+            print(f"fetching the headers of ONNX Runtime {ONNXRUNTIME_VERSION}", flush=True)
             download = [str(helper), *(word for option in options for word in ("-o", option))]
             checksum = f"SHA256:{ONNXRUNTIME_SHA256}"
             if call(*download, "download-file", url, str(package), checksum) is None:
@@ -328,9 +326,8 @@ class BuildLibraries(build_ext):
         if torch is None:
             self.without_operators("torch is not installed in this environment")
         elif torch[1] < TORCH_TARGET:
-            self.without_operators(
-                "torch {}.{} is older than {}.{}".format(*torch[1], *TORCH_TARGET)
-            )
+            versions = (*torch[1], *TORCH_TARGET)
+            self.without_operators("torch {}.{} is older than {}.{}".format(*versions))
         else:
             self.folders["torch"] = torch[0]
             plan = plan_cuda(torch[2], for_this_machine=self.inplace or self.editable_mode)
