@@ -10,6 +10,9 @@ from importlib import import_module
 # Of each public name, the module that has it.
 _MODULES = {
     "export_onnx": "onnx_export",
+    "get_library_path": "onnxruntime_library",
+    "make_session": "onnxruntime_library",
+    "onnx_translation_table": "onnx_operators",
 }
 
 __all__ = sorted(_MODULES)
