@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from mmhadaptive.io.whole import write_file
 
 from .lean import lean
+from .onnx_operators import onnx_translation_table
 
 OPSET = 20
+FORMS = ("standard", "operator")
 
 
 class _Network(nn.Module):
@@ -40,7 +42,7 @@ def export_onnx(
     size: Sequence[int],
     batch: int | None = 1,
     opset: int = OPSET,
-    custom_translation_table: dict[Callable, Callable] | None = None,
+    form: str = "standard",
 ) -> None:
     """Write a model as an ONNX file.
 
@@ -50,12 +52,17 @@ def export_onnx(
         size: Height and width of the input.
         batch: Number of pictures, or None for any number.
         opset: Version of ONNX's operators.
-        custom_translation_table: As in ``torch.onnx.export``. An operator that is in it is not
-            taken apart.
+        form: One of :data:`FORMS`: ``standard`` for ONNX's operators, which run anywhere;
+            ``operator`` for cross-Hadamard products by ours, which
+            :func:`~mmhadaptive.deploy.make_session` loads.
+
+    Raises:
+        ValueError: There is no such form.
     """
-    operator = torch.ops.mmhadaptive.cross_hadamard.default
-    products = operator not in (custom_translation_table or {})
-    network = _Network(lean(copy.deepcopy(model).cpu().float().eval(), products)).eval()
+    if form not in FORMS:
+        raise ValueError(f"form must be one of {FORMS}, got {form!r}")
+    standard = form == "standard"
+    network = _Network(lean(copy.deepcopy(model).cpu().float().eval(), standard)).eval()
     x = torch.zeros(2 if batch is None else batch, 3, *size)
     shapes = ({0: torch.export.Dim("batch")},) if batch is None else None
     with torch.no_grad():
@@ -66,7 +73,7 @@ def export_onnx(
             opset_version=opset,
             dynamo=True,
             dynamic_shapes=shapes,
-            custom_translation_table=custom_translation_table,
+            custom_translation_table=None if standard else onnx_translation_table(),
             verbose=False,
         )
     write_file(Path(path), program.model_proto.SerializeToString())
