@@ -1,7 +1,6 @@
 #include "cross_hadamard.h"
 
 #include <string>
-#include <thread>
 
 #include "../cpu/cross_hadamard.h"
 
@@ -62,8 +61,9 @@ void CrossHadamardKernel::compute(const Ort::KernelContext& context) const {
                                  weight.data, bias.data};
   const Call call{shape,          parameters, {x.data, channels * pixels, pixels},
                   Element::kFloat, norm_,      Layout::kPlanar};
-  cpu::forward({call, y.GetTensorMutableData<float>()},
-               std::thread::hardware_concurrency(), threads_of(context));
+  // No runtime tells how many threads it has. Tiles that are cut for more than there are cost up to
+  // a fifth; the largest make tasks enough where there is something to win.
+  cpu::forward({call, y.GetTensorMutableData<float>()}, 1, threads_of(context));
 }
 
 }  // namespace mmhadaptive::onnxruntime

@@ -63,5 +63,7 @@ def make_session(
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except Exception as error:
-        raise UserError(f"{path} needs mmhadaptive's operators, which do not load: {error}") from error
+        raise UserError(
+            f"{path} needs mmhadaptive's operators, which do not load: {error}"
+        ) from error
     return InferenceSession(path, options, **arguments)
