@@ -78,18 +78,24 @@ class Library:
 
 # The operators on the CPU without a framework.
 CPU_SOURCES = [
-    (f"cpu/{operator}_{part}.cpp", flags)
-    for operator in ("cross_hadamard", "depthwise_convolution")
-    for part, flags in (
-        ("plan", []),
-        ("forward", []),
-        ("backward", []),
-        *(
-            (kernels, [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={name}"])
-            for kernels in ("forward_kernels", "backward_kernels")
-            for name, flags in INSTRUCTION_SETS.items()
-        ),
-    )
+    *(
+        (f"cpu/{operator}_{part}.cpp", flags)
+        for operator, parts in (
+            ("cross_hadamard", ("plan", "forward", "backward")),
+            ("depthwise_convolution", ("plan", "forward", "backward")),
+            ("bottleneck", ("forward",)),
+        )
+        for part, flags in (
+            *((part, []) for part in parts),
+            *(
+                (f"{part}_kernels", [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={name}"])
+                for part in parts
+                if part != "plan"
+                for name, flags in INSTRUCTION_SETS.items()
+            ),
+        )
+    ),
+    ("cpu/block_chain.cpp", []),
 ]
 LIBRARIES = {
     "mmhadaptive.ops.libmmhadaptive_cpu": Library(
@@ -98,6 +104,7 @@ LIBRARIES = {
             ("pytorch/cross_hadamard_schema.cpp", TORCH_FLAGS),
             ("pytorch/cross_hadamard_cpu.cpp", TORCH_FLAGS),
             ("pytorch/depthwise_convolution_cpu.cpp", TORCH_FLAGS),
+            ("pytorch/fused_blocks_cpu.cpp", TORCH_FLAGS),
             *CPU_SOURCES,
         ],
         link=["-L{torch}/lib", "-ltorch_cpu"],
