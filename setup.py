@@ -97,9 +97,9 @@ class Library:
         return names - {None, "stubs"}
 
 
-def cpu_sources(operator, *directions):
+def cpu_sources(operator, *directions, others=("plan",)):
     """Those of an operator on the CPU without a framework."""
-    once = [(f"cpu/{operator}_{part}.cpp", []) for part in ("plan", *directions)]
+    once = [(f"cpu/{operator}_{part}.cpp", []) for part in (*others, *directions)]
     kernels = [
         (f"cpu/{operator}_{name}_kernels.cpp", [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={chosen}"])
         for name in directions
@@ -108,9 +108,11 @@ def cpu_sources(operator, *directions):
     return [*once, *kernels]
 
 
+BLOCK_SOURCES = [*cpu_sources("bottleneck", "forward", others=()), ("cpu/block_chain.cpp", [])]
 CPU_SOURCES = [
     *cpu_sources("cross_hadamard", "forward", "backward"),
     *cpu_sources("depthwise_convolution", "forward", "backward"),
+    *BLOCK_SOURCES,
 ]
 LIBRARIES = {
     "mmhadaptive.ops.libmmhadaptive_cpu": Library(
@@ -119,6 +121,7 @@ LIBRARIES = {
             ("pytorch/cross_hadamard_schema.cpp", TORCH_FLAGS),
             ("pytorch/cross_hadamard_cpu.cpp", TORCH_FLAGS),
             ("pytorch/depthwise_convolution_cpu.cpp", TORCH_FLAGS),
+            ("pytorch/fused_blocks_cpu.cpp", TORCH_FLAGS),
             *CPU_SOURCES,
         ],
         link=["-L{torch}/lib", "-ltorch_cpu"],
@@ -144,7 +147,9 @@ LIBRARIES = {
         sources=[
             ("onnxruntime/register.cpp", ONNXRUNTIME_FLAGS),
             ("onnxruntime/cross_hadamard.cpp", ONNXRUNTIME_FLAGS),
+            ("onnxruntime/fused_blocks.cpp", ONNXRUNTIME_FLAGS),
             *cpu_sources("cross_hadamard", "forward"),
+            *BLOCK_SOURCES,
         ],
         link=[],
         seconds=10,  # beside the first, with which it shares the rest

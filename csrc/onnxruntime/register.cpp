@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cross_hadamard.h"
+#include "fused_blocks.h"
 
 namespace mmhadaptive::onnxruntime {
 namespace {
@@ -25,9 +26,11 @@ OrtStatusPtr refuse(const OrtApiBase* runtime) {
 
 const Ort::CustomOpDomain& domain() {
   static const CrossHadamard cross_hadamard;
+  static const FusedBlocks fused_blocks;
   static const Ort::CustomOpDomain domain = [] {
     Ort::CustomOpDomain made("mmhadaptive");
     made.Add(&cross_hadamard);
+    made.Add(&fused_blocks);
     return made;
   }();
   return domain;

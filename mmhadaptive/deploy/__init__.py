@@ -10,6 +10,7 @@ from importlib import import_module
 # Of each public name, the module that has it.
 _MODULES = {
     "export_onnx": "onnx_export",
+    "fuse": "fusion",
     "get_library_path": "onnxruntime_library",
     "make_session": "onnxruntime_library",
     "onnx_translation_table": "onnx_operators",
