@@ -97,23 +97,28 @@ class Library:
         return names - {None, "stubs"}
 
 
-def cpu_sources(operator, *directions, others=("plan",)):
-    """Those of an operator on the CPU without a framework."""
-    once = [(f"cpu/{operator}_{part}.cpp", []) for part in (*others, *directions)]
-    kernels = [
-        (f"cpu/{operator}_{name}_kernels.cpp", [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={chosen}"])
-        for name in directions
-        for chosen, flags in INSTRUCTION_SETS.items()
-    ]
-    return [*once, *kernels]
-
-
-BLOCK_SOURCES = [*cpu_sources("bottleneck", "forward", others=()), ("cpu/block_chain.cpp", [])]
+# The operators on the CPU without a framework.
 CPU_SOURCES = [
-    *cpu_sources("cross_hadamard", "forward", "backward"),
-    *cpu_sources("depthwise_convolution", "forward", "backward"),
-    *BLOCK_SOURCES,
+    *(
+        (f"cpu/{operator}_{part}.cpp", flags)
+        for operator, parts in (
+            ("cross_hadamard", ("plan", "forward", "backward")),
+            ("depthwise_convolution", ("plan", "forward", "backward")),
+            ("bottleneck", ("forward",)),
+        )
+        for part, flags in (
+            *((part, []) for part in parts),
+            *(
+                (f"{part}_kernels", [*flags, f"-DMMHADAPTIVE_INSTRUCTION_SET={name}"])
+                for part in parts
+                if part != "plan"
+                for name, flags in INSTRUCTION_SETS.items()
+            ),
+        )
+    ),
+    ("cpu/block_chain.cpp", []),
 ]
+FORWARD_SOURCES = [source for source in CPU_SOURCES if "backward" not in source[0]]
 LIBRARIES = {
     "mmhadaptive.ops.libmmhadaptive_cpu": Library(
         compiler="c++",
@@ -148,10 +153,9 @@ LIBRARIES = {
             ("onnxruntime/register.cpp", ONNXRUNTIME_FLAGS),
             ("onnxruntime/cross_hadamard.cpp", ONNXRUNTIME_FLAGS),
             ("onnxruntime/fused_blocks.cpp", ONNXRUNTIME_FLAGS),
-            *cpu_sources("cross_hadamard", "forward"),
-            *BLOCK_SOURCES,
+            *FORWARD_SOURCES,
         ],
-        link=[],
+        link=["-Wl,-z,defs"],
         seconds=10,  # beside the first, with which it shares the rest
     ),
 }

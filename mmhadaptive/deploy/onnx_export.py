@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from mmhadaptive.io.whole import write_file
 
+from .fusion import fuse
 from .lean import lean
 from .onnx_operators import onnx_translation_table
 
 OPSET = 20
-FORMS = ("standard", "operator")
+FORMS = ("standard", "operator", "fused")
 
 
 class _Network(nn.Module):
@@ -53,8 +54,9 @@ def export_onnx(
         batch: Number of pictures, or None for any number.
         opset: Version of ONNX's operators.
         form: One of :data:`FORMS`: ``standard`` for ONNX's operators, which run anywhere;
-            ``operator`` for cross-Hadamard products by ours, which
-            :func:`~mmhadaptive.deploy.make_session` loads.
+            ``operator`` for cross-Hadamard products by ours; ``fused`` for chains of blocks by
+            ours, of :func:`~mmhadaptive.deploy.fuse`, and products beside them.
+            :func:`~mmhadaptive.deploy.make_session` loads all three.
 
     Raises:
         ValueError: There is no such form.
@@ -62,7 +64,8 @@ def export_onnx(
     if form not in FORMS:
         raise ValueError(f"form must be one of {FORMS}, got {form!r}")
     standard = form == "standard"
-    network = _Network(lean(copy.deepcopy(model).cpu().float().eval(), standard)).eval()
+    model = copy.deepcopy(model).cpu().float().eval()
+    network = _Network(lean(fuse(model) if form == "fused" else model, standard)).eval()
     x = torch.zeros(2 if batch is None else batch, 3, *size)
     shapes = ({0: torch.export.Dim("batch")},) if batch is None else None
     with torch.no_grad():
