@@ -9,10 +9,14 @@ from importlib import import_module
 
 # Of each public name, the module that has it.
 _MODULES = {
+    "OnnxRunner": "onnx_runner",
+    "check_onnx": "check_export",
+    "describe": "metadata",
     "export_onnx": "onnx_export",
+    "export_pt2": "torch_export",
     "fuse": "fusion",
     "get_library_path": "onnxruntime_library",
-    "make_session": "onnxruntime_library",
+    "load_session": "onnxruntime_library",
     "onnx_translation_table": "onnx_operators",
 }
 

@@ -73,7 +73,7 @@ def fused_blocks(x, packed, spec):
 
 def onnx_translation_table() -> dict[Callable, Callable]:
     """What ``torch.onnx.export`` takes as ``custom_translation_table``: mmhadaptive's PyTorch
-    operators as nodes of their own, for :func:`~mmhadaptive.deploy.make_session`. They compute on
+    operators as nodes of their own, for :func:`~mmhadaptive.deploy.load_session`. They compute on
     float32."""
     return {
         torch.ops.mmhadaptive.cross_hadamard.default: cross_hadamard,

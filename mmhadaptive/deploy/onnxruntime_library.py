@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,37 +34,49 @@ def get_library_path() -> str:
     return str(_LIBRARY)
 
 
-def make_session(
-    path: str | os.PathLike, options: onnxruntime.SessionOptions | None = None, **arguments
+def load_session(
+    path: str | os.PathLike,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+    options: onnxruntime.SessionOptions | None = None,
 ) -> onnxruntime.InferenceSession:
-    """An ``InferenceSession`` for a model of any form: operators of ours are registered if the
-    model has some.
+    """Load an ONNX file of any form: the library is registered if the model has operators of ours.
 
     Args:
-        path: The ONNX file.
-        options: The session's; where operators are registered, that is done to these.
-        arguments: Further ones of ``InferenceSession``; ``providers`` is the CPU by default.
+        path: The file.
+        providers: ONNX Runtime's execution providers.
+        options: The session's. They come to hold the library, and log what is fatal alone: what
+            goes wrong is in the error.
 
     Raises:
-        UserError: The model has operators of ours, but the library is missing or made for a newer
-            ONNX Runtime.
+        FileNotFoundError: There is no such file.
+        UserError: ONNX Runtime can't load it; or it needs the library, which is missing or made
+            for a newer ONNX Runtime.
     """
     from onnxruntime import InferenceSession, SessionOptions
 
-    options = SessionOptions() if options is None else options
-    arguments = {"providers": ["CPUExecutionProvider"], **arguments}
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"no model at {path}")
+    options = options or SessionOptions()
+    options.log_severity_level = 4
+    # ONNX Runtime's errors have no common class.
     try:
-        return InferenceSession(path, options, **arguments)
-    # The classes of its errors have Exception in common.
+        return InferenceSession(path, options, list(providers))
     except Exception as error:
         if f" {DOMAIN}:" not in str(error):
-            raise
+            raise UserError(_cannot_load(path, error)) from error
     try:
         options.register_custom_ops_library(get_library_path())
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except Exception as error:
-        raise UserError(
-            f"{path} needs mmhadaptive's operators, which do not load: {error}"
-        ) from error
-    return InferenceSession(path, options, **arguments)
+        message = f"{path} needs mmhadaptive's operators, which do not load: {error}"
+        raise UserError(message) from error
+    try:
+        return InferenceSession(path, options, list(providers))
+    except Exception as error:
+        raise UserError(_cannot_load(path, error)) from error
+
+
+def _cannot_load(path: str | os.PathLike, error: Exception) -> str:
+    reason = str(error).partition("\n")[0]
+    return f"{path} is no model that ONNX Runtime can load: {reason}"

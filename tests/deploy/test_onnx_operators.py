@@ -11,7 +11,7 @@ onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
-from mmhadaptive.deploy import export_onnx, make_session, onnx_translation_table  # noqa: E402
+from mmhadaptive.deploy import export_onnx, load_session, onnx_translation_table  # noqa: E402
 
 LIBRARY = onnxruntime_library._LIBRARY
 compiled = pytest.mark.skipif(not LIBRARY.exists(), reason=f"{LIBRARY.name} is not built")
@@ -47,7 +47,7 @@ def test_forms_agree(network, tmp_path, batch):
         export_onnx(network, path, (23, 19), batch, form=form)
         domains = {node.domain for node in onnx.load(path).graph.node}
         assert domains == ({""} if form == "standard" else {"", "mmhadaptive"})
-        sessions[form] = make_session(path)
+        sessions[form] = load_session(path)
     for size in (1,) if batch else (1, 4):
         x = torch.randn(size, 3, 23, 19)
         with torch.no_grad():
@@ -71,7 +71,7 @@ def test_the_table_is_for_torchs_own_exporter(tmp_path):
     (node,) = (node for node in model.graph.node if node.domain == "mmhadaptive")
     assert node.op_type == "CrossHadamard"
     assert ("mmhadaptive", 1) in {(opset.domain, opset.version) for opset in model.opset_import}
-    session = make_session(path)
+    session = load_session(path)
     (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     with torch.no_grad():
         torch.testing.assert_close(torch.from_numpy(y), layer(x), rtol=1e-5, atol=1e-5)

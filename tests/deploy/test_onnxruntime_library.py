@@ -47,7 +47,7 @@ def session_for(folder, inputs, gate=True, threads=1):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     path = products(folder / "products.onnx", given, inputs.norm)
-    return onnxruntime_library.make_session(path, options)
+    return onnxruntime_library.load_session(path, options)
 
 
 @compiled
@@ -127,7 +127,7 @@ def test_wrong_norms(tmp_path, norm, given, message):
     inputs = make_inputs()
     path = products(tmp_path / "wrong.onnx", given, norm)
     with pytest.raises(Exception, match="ONNXRuntimeError") as caught:
-        run(onnxruntime_library.make_session(path), inputs)
+        run(onnxruntime_library.load_session(path), inputs)
     assert message in str(caught.value)
 
 
@@ -144,27 +144,27 @@ def test_a_session_without_the_library_says_what_the_model_needs(monkeypatch, tm
     path = products(tmp_path / "products.onnx", INPUTS, "softsign")
     monkeypatch.setattr(onnxruntime_library, "_LIBRARY", tmp_path / "library.so")
     with pytest.raises(UserError, match=f"^{path}: .* installed without its operators"):
-        onnxruntime_library.make_session(path)
+        onnxruntime_library.load_session(path)
     (tmp_path / "library.so").write_text("not a library")
     with pytest.raises(UserError, match=f"^{path} needs .* do not load: .*library.so"):
-        onnxruntime_library.make_session(path)
+        onnxruntime_library.load_session(path)
 
 
 def test_other_errors_of_a_session_stay(monkeypatch, tmp_path):
     monkeypatch.delattr(onnxruntime_library, "get_library_path")
     path = products(tmp_path / "products.onnx", INPUTS, "softsign", domain="other")
     with pytest.raises(Exception, match="other:CrossHadamard"):
-        onnxruntime_library.make_session(path)
+        onnxruntime_library.load_session(path)
     with pytest.raises(Exception, match=r"absent\.onnx"):
-        onnxruntime_library.make_session(tmp_path / "absent.onnx")
+        onnxruntime_library.load_session(tmp_path / "absent.onnx")
 
 
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
-from mmhadaptive.deploy import get_library_path, make_session
+from mmhadaptive.deploy import get_library_path, load_session
 get_library_path()
-print([value.name for value in make_session(sys.argv[1]).get_inputs()])
+print([value.name for value in load_session(sys.argv[1]).get_inputs()])
 """
 
 
