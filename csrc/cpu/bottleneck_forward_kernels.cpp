@@ -399,12 +399,16 @@ void make_cheap(const Expand& op, int64_t panel, const float* x, int64_t first, 
 // The depthwise convolution of a band of a panel.
 void convolve_panel(const Expand& op, int64_t n, int64_t panel, int64_t top, Band band,
                     float* sums) {
+  const bool second = panel >= op.first_panels();
+  const int64_t channel =
+      second ? op.y_second + (panel - op.first_panels()) * kPanel : panel * kPanel;
+  const int64_t end = second ? op.y_stride : op.y_second;
   const DepthwisePlan& plan = op.plan;
   const DepthwiseShape& shape = plan.shape;
   const int64_t width = shape.out_width();
   Convolved<float> given = convolved_panel(plan);
   const float* weight = op.weight + panel * plan.weights();
-  float* y = op.y + n * shape.out_height() * width * op.y_stride + panel * kPanel;
+  float* y = op.y + n * shape.out_height() * width * op.y_stride + channel;
   given.to = y + top * width * op.y_stride;
   given.to_row = width * op.y_stride;
   given.to_column = op.y_stride;
@@ -418,6 +422,7 @@ void convolve_panel(const Expand& op, int64_t n, int64_t panel, int64_t top, Ban
     given.weight = weight + phase.first * kPanel;
     if (r == shape.stride - 1) {
       given.activation = op.activation;
+      given.channels = static_cast<int>(smaller(kPanel, end - channel));
       convolve(phase.taps, given);
       break;
     }
