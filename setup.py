@@ -136,6 +136,7 @@ LIBRARIES = {
         compiler="nvcc",
         sources=[
             ("cuda/cross_hadamard_backward.cu", []),
+            ("cuda/cross_hadamard_depthwise.cu", []),
             ("cuda/cross_hadamard_forward.cu", []),
             ("pytorch/cross_hadamard_cuda.cpp", [*TORCH_FLAGS, "-DUSE_CUDA"]),
         ],

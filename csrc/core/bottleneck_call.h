@@ -86,8 +86,8 @@ struct BottleneckCall {
   const float* depthwise_weight;
   const float* depthwise_bias;
 
-  // Null: y is what the depthwise step gives, in two padded parts, and out_channels are
-  // hidden_stride(), without residual.
+  // Null: y is what the depthwise step gives, first + second channels without padding, which
+  // out_channels are then; there is no residual.
   const float* project_weight;
   const float* project_bias;
 

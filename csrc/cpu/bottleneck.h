@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../core/bottleneck_call.h"
+#include "../core/cross_hadamard_depthwise_call.h"
 #include "parallel_for.h"
 
 namespace mmhadaptive::cpu {
@@ -15,6 +16,10 @@ int64_t bottleneck_workspace(const BottleneckCall& call);
 void bottleneck_forward(const BottleneckCall& call, float* workspace,
                         const ParallelFor& parallel_for);
 void patch_convolution_forward(const PatchConvolutionCall& call, const ParallelFor& parallel_for);
+
+// float32 with dense x alone. Packs the weights with every call, so a bottleneck is the faster one.
+void cross_hadamard_depthwise_forward(const CrossHadamardDepthwiseCall& call,
+                                      const ParallelFor& parallel_for);
 
 // Copies between layouts: `from` is of the layout that `to` is not.
 void planar_to_interleaved(const Maps& maps, const float* from, float* to,

@@ -166,7 +166,8 @@ void forward_images(const BottleneckCall& call, int64_t first_image, int64_t ima
             call.depthwise_bias,
             call.activation,
             hidden,
-            call.hidden_stride()};
+            call.project_weight == nullptr ? call.out_channels : call.hidden_stride(),
+            call.project_weight == nullptr ? call.first : padded_channels(call.first)};
   op.cheap.x.rows = op.plan.x.rows + 2;
   const auto run = kernels().expand;
   const int taps = call.kernel * call.kernel + (call.expansion == Expansion::kGhost ? 9 : 0);
@@ -244,6 +245,74 @@ void patch_convolution_forward(const PatchConvolutionCall& call,
     op.image_lines = 1;
   }
   multiply(op, maps.batch * lines * columns, parallel_for);
+}
+
+void cross_hadamard_depthwise_forward(const CrossHadamardDepthwiseCall& given,
+                                      const ParallelFor& parallel_for) {
+  const DepthwiseShape& shape = given.shape;
+  const int64_t channels = shape.channels;
+  const int taps = shape.kernel * shape.kernel;
+  const Maps maps{shape.batch, channels, shape.height, shape.width};
+  const Maps out{shape.batch, channels + given.pairs, shape.out_height(), shape.out_width()};
+  const bool planar = given.layout == Layout::kPlanar;
+  BottleneckCall call{};
+  call.x_maps = maps;
+  call.out_channels = out.channels;
+  call.kernel = shape.kernel;
+  call.stride = shape.stride;
+  call.padding = shape.padding;
+  call.activation = given.activation;
+  call.expansion = Expansion::kCrossHadamard;
+  call.first = channels;
+  call.second = given.pairs;
+  call.selected = given.selected;
+  call.selection = Selection::kGiven;
+  call.index = given.index;
+  call.norm = given.norm;
+  call.alpha = *static_cast<const float*>(given.alpha);
+
+  const int64_t width = call.hidden_stride(), pairs = padded_channels(given.pairs);
+  const int64_t first = padded_channels(channels);
+  const int64_t workspace = bottleneck_workspace(call);
+  const int64_t copies = planar ? aligned(maps.size()) + aligned(out.size()) : 0;
+  const DepthwiseScratch scratch((workspace + copies + width * (taps + 1) + 2 * pairs) *
+                                 sizeof(float));
+  float* memory = static_cast<float*>(scratch.data()) + workspace;
+  const auto take = [&](int64_t size) {
+    float* part = memory;
+    memory += aligned(size);
+    return part;
+  };
+  const auto packed = [&](const void* from, int64_t count, float* to) {
+    pack_vector(static_cast<const float*>(from), count, to);
+    return to;
+  };
+  call.norm_weight = packed(given.norm_weight, given.pairs, take(pairs));
+  call.norm_bias = packed(given.norm_bias, given.pairs, take(pairs));
+  float* const weight = take(width * taps);
+  const float* const from = static_cast<const float*>(given.weight);
+  pack_depthwise(from, channels, shape.kernel, weight);
+  pack_depthwise(from + channels * taps, given.pairs, shape.kernel, weight + first * taps);
+  float* const bias = take(width);
+  packed(given.bias, channels, bias);
+  packed(static_cast<const float*>(given.bias) + channels, given.pairs, bias + first);
+  call.depthwise_weight = weight;
+  call.depthwise_bias = bias;
+
+  const float* const x = static_cast<const float*>(given.x.data);
+  float* const y = static_cast<float*>(given.y);
+  call.x = x;
+  call.y = y;
+  if (planar) {
+    float* const interleaved = take(maps.size());
+    planar_to_interleaved(maps, x, interleaved, parallel_for);
+    call.x = interleaved;
+    call.y = take(out.size());
+  }
+  bottleneck_forward(call, static_cast<float*>(scratch.data()), parallel_for);
+  if (planar) {
+    interleaved_to_planar(out, call.y, y, parallel_for);
+  }
 }
 
 void planar_to_interleaved(const Maps& maps, const float* from, float* to,

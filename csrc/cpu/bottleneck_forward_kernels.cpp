@@ -30,6 +30,12 @@ constexpr int most_rows(int) {
 }
 #endif
 
+// Values of a that all panels are multiplied with before the next ones: they stay in the
+// second-level cache.
+constexpr int64_t kCached = 1 << 15;
+// A multiple of all numbers of rows.
+constexpr int64_t kRowsTogether = 24;
+
 template <int rows, int panels>
 void multiply_tile(const Product& op, const float* a, int64_t panel, int64_t row) {
   constexpr int kSums = panels * kVectors;
@@ -47,6 +53,12 @@ void multiply_tile(const Product& op, const float* a, int64_t panel, int64_t row
   }
   for (int s = 0; s < op.segments; ++s) {
     const float* from = a + op.offsets[s];
+    if (op.segments > 1) {
+      // Patches are many short streams, which hardware does not foresee: those of the next tile.
+      for (int64_t at = 0; at < rows * step; at += kLine / sizeof(float)) {
+        prefetch(from + rows * step + at);
+      }
+    }
     for (int64_t k = 0; k < op.length; ++k, weight += kPanel) {
       V w[kSums];
 #pragma GCC unroll 16
@@ -130,11 +142,16 @@ MMHADAPTIVE_INLINE void multiply_some(int count, const Product& op, int64_t pane
 
 void multiply(const Product& op, int64_t begin, int64_t end) {
   const int64_t panels = divide_up(op.channels, kPanel);
-  int64_t panel = 0;
-  for (int64_t groups = divide_up(panels, kMostPanels); groups > 0; --groups) {
-    const int count = static_cast<int>(divide_up(panels - panel, groups));
-    multiply_some<kMostPanels>(count, op, panel, begin, end);
-    panel += count;
+  const int64_t rows = kCached / (op.segments * op.length) / kRowsTogether * kRowsTogether;
+  const int64_t chunk = rows < kRowsTogether ? kRowsTogether : rows;
+  for (int64_t first = begin; first < end; first += chunk) {
+    const int64_t last = smaller(end, first + chunk);
+    int64_t panel = 0;
+    for (int64_t groups = divide_up(panels, kMostPanels); groups > 0; --groups) {
+      const int count = static_cast<int>(divide_up(panels - panel, groups));
+      multiply_some<kMostPanels>(count, op, panel, first, last);
+      panel += count;
+    }
   }
 }
 
@@ -382,12 +399,16 @@ void make_cheap(const Expand& op, int64_t panel, const float* x, int64_t first, 
 // The depthwise convolution of a band of a panel.
 void convolve_panel(const Expand& op, int64_t n, int64_t panel, int64_t top, Band band,
                     float* sums) {
+  const bool second = panel >= op.first_panels();
+  const int64_t channel =
+      second ? op.y_second + (panel - op.first_panels()) * kPanel : panel * kPanel;
+  const int64_t end = second ? op.y_stride : op.y_second;
   const DepthwisePlan& plan = op.plan;
   const DepthwiseShape& shape = plan.shape;
   const int64_t width = shape.out_width();
   Convolved<float> given = convolved_panel(plan);
   const float* weight = op.weight + panel * plan.weights();
-  float* y = op.y + n * shape.out_height() * width * op.y_stride + panel * kPanel;
+  float* y = op.y + n * shape.out_height() * width * op.y_stride + channel;
   given.to = y + top * width * op.y_stride;
   given.to_row = width * op.y_stride;
   given.to_column = op.y_stride;
@@ -401,6 +422,7 @@ void convolve_panel(const Expand& op, int64_t n, int64_t panel, int64_t top, Ban
     given.weight = weight + phase.first * kPanel;
     if (r == shape.stride - 1) {
       given.activation = op.activation;
+      given.channels = static_cast<int>(smaller(kPanel, end - channel));
       convolve(phase.taps, given);
       break;
     }

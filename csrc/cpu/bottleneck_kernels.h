@@ -70,6 +70,7 @@ struct Expand {
   Activation activation;
   float* y;  // batch x pixels x y_stride
   int64_t y_stride;
+  int64_t y_second;  // where the second part begins; padding is written where there is room for it
 
   MMHADAPTIVE_INLINE int64_t first_panels() const {
     return divide_up(first, kPanel);

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "../cpu/block_chain.h"
+#include "../cpu/bottleneck.h"
+#include "cross_hadamard_depthwise.h"
 #include "tensors.h"
 
 namespace mmhadaptive {
@@ -13,6 +15,18 @@ namespace {
 void parallel_for(int64_t size, int64_t grain, const cpu::Body& body) {
   torch::stable::parallel_for(0, size, grain, body);
 }
+
+struct Cpu {
+  struct Guard {
+    explicit Guard(const Tensor&) {
+    }
+  };
+
+  static void cross_hadamard_depthwise(const CrossHadamardDepthwiseCall& call, const Tensor& x) {
+    STD_TORCH_CHECK(x.scalar_type() == ScalarType::Float, "x must be float32 on the CPU");
+    cpu::cross_hadamard_depthwise_forward(call, parallel_for);
+  }
+};
 
 Tensor fused_blocks(const Tensor& x, const Tensor& packed, const std::vector<int64_t>& spec) {
   STD_TORCH_CHECK(x.dim() == 4, "x must have 4 dimensions (N, C, H, W), got ", x.dim());
@@ -48,8 +62,14 @@ Tensor fused_blocks(const Tensor& x, const Tensor& packed, const std::vector<int
 
 STABLE_TORCH_LIBRARY_FRAGMENT(mmhadaptive, m) {
   m.def("fused_blocks(Tensor x, Tensor packed, int[] spec) -> Tensor");
+  m.def(
+      "cross_hadamard_depthwise(Tensor x, Tensor index, Tensor alpha, Tensor norm_weight, "
+      "Tensor norm_bias, Tensor weight, Tensor bias, int stride, int padding, "
+      "str norm='softsign', str activation='hardswish') -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(mmhadaptive, CPU, m) {
   m.impl("fused_blocks", TORCH_BOX(&mmhadaptive::fused_blocks));
+  m.impl("cross_hadamard_depthwise",
+         TORCH_BOX(&mmhadaptive::cross_hadamard_depthwise<mmhadaptive::Cpu>));
 }

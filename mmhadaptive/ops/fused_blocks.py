@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from .arguments import MAX_SELECTED, num_products
+from .cross_hadamard_depthwise import products
 from .library import DEVICES
-from .reference import normalise, product_pairs
 
 NAME = "mmhadaptive::fused_blocks"
 SCHEMA = "(Tensor x, Tensor packed, int[] spec) -> Tensor"
@@ -177,7 +177,9 @@ def block_reference(x: Tensor, block: Block) -> Tensor:
     if block.pointwise is not None:
         y = ACTIVATIONS[block.pointwise_activation](_pointwise(y, block.pointwise))
     if isinstance(block.expansion, CrossHadamard):
-        y = torch.cat([y, products(y, select(y, block.expansion), block.expansion)], dim=1)
+        given = block.expansion
+        index = select(y, given)
+        y = torch.cat([y, products(y, index, given.alpha, *given.affine, given.norm)], dim=1)
     elif block.expansion is not None:
         weight, bias = block.expansion
         y = torch.cat([y, functional.conv2d(y, weight, bias, padding=1, groups=len(weight))], 1)
@@ -197,17 +199,6 @@ def select(x: Tensor, expansion: CrossHadamard) -> Tensor:
     means = x.mean((2, 3))[:, None]
     scores = functional.conv1d(means, scores.view(1, 1, -1), padding=len(scores) // 2)
     return scores[:, 0].topk(expansion.selected, dim=1).indices
-
-
-def products(x: Tensor, index: Tensor, expansion: CrossHadamard) -> Tensor:
-    """The normalised products of the selected channels."""
-    z = x.gather(1, index[:, :, None, None].expand(-1, -1, *x.shape[2:]))
-    first, second = product_pairs(expansion.selected, x.device)
-    v = z.index_select(1, first) * z.index_select(1, second)
-    weight, bias = expansion.affine
-    if expansion.norm == "none":
-        return torch.addcmul(bias[:, None, None], weight[:, None, None], expansion.alpha * v)
-    return normalise(v, expansion.alpha, weight, bias, expansion.norm)
 
 
 def _pointwise(x: Tensor, affine: Affine) -> Tensor:
