@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mmhadaptive.deploy import onnxruntime_library
+from mmhadaptive.io.user_errors import UserError
 from mmhadaptive.layers import ACHBottleneck, AdaptiveCrossHadamard
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
@@ -12,6 +13,7 @@ pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 from mmhadaptive.deploy import export_onnx, load_session, onnx_translation_table  # noqa: E402
+from mmhadaptive.deploy.onnx_export import FORMS  # noqa: E402
 
 LIBRARY = onnxruntime_library._LIBRARY
 compiled = pytest.mark.skipif(not LIBRARY.exists(), reason=f"{LIBRARY.name} is not built")
@@ -38,15 +40,23 @@ def network():
     return network.eval()
 
 
+OPERATORS = {
+    "standard": set(),
+    "operator": {"CrossHadamard"},
+    "fused": {"CrossHadamard", "FusedBlocks"},
+}
+
+
 @compiled
 @pytest.mark.parametrize("batch", [1, None])
 def test_forms_agree(network, tmp_path, batch):
     sessions = {}
-    for form in ("standard", "operator"):
+    for form in FORMS:
         path = tmp_path / f"{form}.onnx"
         export_onnx(network, path, (23, 19), batch, form=form)
-        domains = {node.domain for node in onnx.load(path).graph.node}
-        assert domains == ({""} if form == "standard" else {"", "mmhadaptive"})
+        nodes = onnx.load(path).graph.node
+        kinds = {node.op_type for node in nodes if node.domain == "mmhadaptive"}
+        assert kinds == OPERATORS[form]
         sessions[form] = load_session(path)
     for size in (1,) if batch else (1, 4):
         x = torch.randn(size, 3, 23, 19)
@@ -78,6 +88,6 @@ def test_the_table_is_for_torchs_own_exporter(tmp_path):
 
 
 def test_unknown_form(tmp_path):
-    with pytest.raises(ValueError, match="'standard', 'operator'.*got 'custom'"):
+    with pytest.raises(UserError, match="standard, operator, fused, got 'custom'"):
         export_onnx(nn.Identity(), tmp_path / "x.onnx", (8, 8), form="custom")
     assert not list(tmp_path.iterdir())

@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 
 from mmhadaptive.deploy import onnxruntime_library
 from mmhadaptive.io.user_errors import UserError
+from mmhadaptive.ops import fused_blocks
 
-from ..ops.literal import NORMS, TOLERANCES, assert_matches, literal, make_inputs
+from ..ops.literal import NORMS, assert_matches, literal, make_inputs
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
@@ -26,7 +26,7 @@ def products(path, given, norm, domain="mmhadaptive"):
     """Write a model of one operator with those inputs that are given."""
     helper = onnx.helper
     names = [name if name in given else "" for name in INPUTS]
-    kinds = {name: onnx.TensorProto.FLOAT for name in given} | {"index": onnx.TensorProto.INT64}
+    kinds = dict.fromkeys(given, onnx.TensorProto.FLOAT) | {"index": onnx.TensorProto.INT64}
     node = helper.make_node("CrossHadamard", names, ["y"], domain=domain, norm=norm)
     values = [helper.make_tensor_value_info(name, kinds[name], None) for name in given]
     output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
@@ -47,7 +47,7 @@ def session_for(folder, inputs, gate=True, threads=1):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     path = products(folder / "products.onnx", given, inputs.norm)
-    return onnxruntime_library.load_session(path, options)
+    return onnxruntime_library.load_session(path, options=options)
 
 
 @compiled
@@ -150,12 +150,12 @@ def test_a_session_without_the_library_says_what_the_model_needs(monkeypatch, tm
         onnxruntime_library.load_session(path)
 
 
-def test_other_errors_of_a_session_stay(monkeypatch, tmp_path):
+def test_other_errors_of_a_session(monkeypatch, tmp_path):
     monkeypatch.delattr(onnxruntime_library, "get_library_path")
     path = products(tmp_path / "products.onnx", INPUTS, "softsign", domain="other")
-    with pytest.raises(Exception, match="other:CrossHadamard"):
+    with pytest.raises(UserError, match=f"^{path} is no model .*other:CrossHadamard"):
         onnxruntime_library.load_session(path)
-    with pytest.raises(Exception, match=r"absent\.onnx"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.onnx"):
         onnxruntime_library.load_session(tmp_path / "absent.onnx")
 
 
@@ -174,6 +174,65 @@ def test_needs_no_torch(tmp_path):
     command = [sys.executable, "-c", WITHOUT_TORCH, path]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == f"{list(INPUTS)}\n", done.stderr
+
+
+def chain():
+    """A convolution of patches and a bottleneck, packed."""
+    torch.manual_seed(0)
+
+    def affine(out, *columns):
+        return torch.randn(out, *columns), torch.randn(out)
+
+    expansion = fused_blocks.CrossHadamard(
+        5, "eca", torch.randn(3), "softsign", torch.randn(1), affine(10)
+    )
+    bottleneck = fused_blocks.Bottleneck(
+        *(affine(9, 7), "relu", expansion, affine(19, 1, 5, 5), 2, 2, "hardswish"),
+        *(affine(6, 19), False),
+    )
+    patches = fused_blocks.PatchConvolution(affine(7, 3, 2, 2), "hardswish", planar=True)
+    return fused_blocks.pack_blocks([patches, bottleneck])
+
+
+def chain_session(folder, packed, spec, threads=1):
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    node = helper.make_node("FusedBlocks", ["x", "packed"], ["y"], domain="mmhadaptive", spec=spec)
+    values = [helper.make_tensor_value_info(name, kind, None) for name in "xy"]
+    weights = onnx.numpy_helper.from_array(packed.numpy(), "packed")
+    graph = helper.make_graph([node], "chain", values[:1], values[1:], [weights])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("mmhadaptive", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), folder / "chain.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime_library.load_session(folder / "chain.onnx", options=options)
+
+
+@compiled
+def test_fused_blocks(tmp_path):
+    packed, spec = chain()
+    sessions = [chain_session(tmp_path, packed, spec, threads) for threads in (1, 3)]
+    for shape in ((1, 3, 26, 34), (4, 3, 26, 34), (1, 3, 160, 96), (2, 3, 2, 2)):
+        x = torch.randn(shape)
+        expected = fused_blocks.fused_blocks_reference(x, packed, spec)
+        one, three = (torch.from_numpy(s.run(None, {"x": x.numpy()})[0]) for s in sessions)
+        largest = float(expected.abs().max())
+        torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-4 * largest)
+        assert torch.equal(one, three)
+
+
+@compiled
+def test_wrong_fused_blocks(tmp_path):
+    packed, spec = chain()
+    with pytest.raises(UserError, match=r"spec must have .* numbers for every block, got 5"):
+        chain_session(tmp_path, packed, spec[:5])
+    x = torch.randn(1, 3, 8, 8).numpy()
+    for session, feed, message in (
+        (chain_session(tmp_path, packed[:-16], spec), x, "parameters"),
+        (chain_session(tmp_path, packed, spec), x[0], "x must have 4 dimensions"),
+        (chain_session(tmp_path, packed, spec), x[:, :2], "channels"),
+    ):
+        with pytest.raises(Exception, match=f"ONNXRuntimeError.*{message}"):
+            session.run(None, {"x": feed})
 
 
 @compiled
