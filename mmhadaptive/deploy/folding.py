@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
@@ -23,18 +25,16 @@ def fold_norms(model: nn.Module) -> nn.Module:
     Returns:
         The model.
     """
-    folded: dict[nn.Module, nn.Module] = {}
-    for module in model.modules():
-        if not isinstance(module, ConvModule) or not _norm_follows(module):
-            continue
-        norm, conv = module.norm, module.conv
-        if conv in folded:
-            # Heads that share a convolution between levels may normalise each level by itself.
-            if folded[conv] is not norm:
-                raise ValueError("a convolution is shared by several batch normalisations")
-        else:
-            _fold_norm(conv, norm)
-            folded[conv] = norm
+    modules = [m for m in model.modules() if isinstance(m, ConvModule) and _norm_follows(m)]
+    norms: dict[nn.Module, nn.Module] = {}
+    for module in modules:
+        # Heads that share a convolution between levels may normalise each level by itself.
+        if norms.setdefault(module.conv, module.norm) is not module.norm:
+            module.conv = copy.deepcopy(module.conv)
+            norms[module.conv] = module.norm
+    for conv, norm in norms.items():
+        _fold_norm(conv, norm)
+    for module in modules:
         setattr(module, module.norm_name, nn.Identity())
         module.with_norm = False
     return model

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmhadaptive.deploy import fuse
 from mmhadaptive.deploy.fusion import FusedBlocks
-from mmhadaptive.layers import ACHBottleneck, AdaptiveBottleneck
+from mmhadaptive.layers import ACHBottleneck, AdaptiveBottleneck, DynamicNorm
 from mmhadaptive.models import HadaptiveNet
 from mmhadaptive.ops.library import DEVICES
 
@@ -32,7 +32,7 @@ def trained(model, seed=0):
             module.running_var.uniform_(0.5, 2, generator=generator)
             module.weight.data.uniform_(0.5, 1.5, generator=generator)
             module.bias.data.normal_(0, 0.2, generator=generator)
-        if hasattr(module, "alpha"):
+        if isinstance(module, DynamicNorm):
             module.alpha.data.uniform_(0.3, 1, generator=generator)
             module.weight.data.normal_(0.5, 1, generator=generator)
             module.bias.data.normal_(0, 0.3, generator=generator)
