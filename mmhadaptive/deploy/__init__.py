@@ -9,8 +9,15 @@ from importlib import import_module
 
 # Of each public name, the module that has it.
 _MODULES = {
+    "OnnxRunner": "onnx_runner",
+    "check_onnx": "check_export",
+    "describe": "metadata",
     "export_onnx": "onnx_export",
+<<<<<<< HEAD
     "fuse": "fusion",
+=======
+    "export_pt2": "torch_export",
+>>>>>>> hA
 }
 
 __all__ = sorted(_MODULES)

@@ -25,18 +25,18 @@ def fold_norms(model: nn.Module) -> nn.Module:
     Returns:
         The model.
     """
-    modules = [m for m in model.modules() if isinstance(m, ConvModule) and _norm_follows(m)]
-    norms: dict[nn.Module, nn.Module] = {}
-    for module in modules:
-        # Heads that share a convolution between levels may normalise each level by itself.
-        if norms.setdefault(module.conv, module.norm) is not module.norm:
-            module.conv = copy.deepcopy(module.conv)
-            norms[module.conv] = module.norm
-    for conv, norm in norms.items():
-        _fold_norm(conv, norm)
-    for module in modules:
-        setattr(module, module.norm_name, nn.Identity())
-        module.with_norm = False
+    users: dict[nn.Module, list[ConvModule]] = {}
+    for module in model.modules():
+        if isinstance(module, ConvModule) and _norm_follows(module):
+            users.setdefault(module.conv, []).append(module)
+    for conv, modules in users.items():
+        # Levels of a pyramid may share a convolution and not what follows it; then each gets one.
+        copies = [copy.deepcopy(conv) for _ in modules[1:]]
+        for module, own in zip(modules, [conv, *copies], strict=True):
+            module.conv = own
+            _fold_norm(own, module.norm)
+            setattr(module, module.norm_name, nn.Identity())
+            module.with_norm = False
     return model
 
 
