@@ -13,11 +13,8 @@ _MODULES = {
     "check_onnx": "check_export",
     "describe": "metadata",
     "export_onnx": "onnx_export",
-<<<<<<< HEAD
-    "fuse": "fusion",
-=======
     "export_pt2": "torch_export",
->>>>>>> hA
+    "fuse": "fusion",
 }
 
 __all__ = sorted(_MODULES)
