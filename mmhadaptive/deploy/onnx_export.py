@@ -142,3 +142,9 @@ def _pool(graph: onnx.GraphProto) -> None:
                 "GlobalAveragePool", node.input[:1], node.output, name=node.name
             )
             node.CopyFrom(pool)
+    # ONNX Runtime would tell of each that nothing uses any more.
+    used = {name for node in graph.node for name in node.input}
+    used |= {each.name for each in graph.output}
+    kept_constants = [each for each in graph.initializer if each.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept_constants)

@@ -88,7 +88,9 @@ def test_all_our_configs_have_a_description():
     for path in paths:
         cfg = Config.fromfile(path)
         # These have pictures of several sizes, or pictures that are never resized.
-        several = any(name in path.name for name in ("faster_rcnn", "retinanet", "32px"))
+        several = any(
+            name in path.name for name in ("faster_rcnn", "retinanet", "32px", "s_digits")
+        )
         about = describe(cfg, torch.nn.Identity(), [320, 320] if several else None)
         assert min(about["size"]) >= 32
 
