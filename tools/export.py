@@ -1,4 +1,4 @@
-"""Export a checkpoint: ONNX of standard operators, or torch.export's .pt2.
+"""Export a checkpoint: ONNX, of standard operators or with ours, or torch.export's .pt2.
 
 The file is compared with PyTorch on pictures, one by one and by four where its batch allows.
 """
@@ -38,6 +38,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--size", type=int, nargs=2, metavar=("H", "W"), help="(that of the test pipeline)"
     )
+    parser.add_argument(
+        "--form",
+        choices=["standard", "operator", "fused"],
+        help="standard operators of ONNX, or with those of ours for products or whole blocks "
+        "(standard)",
+    )
     parser.add_argument("--opset", type=int, help="version of ONNX's operators (20)")
     parser.add_argument("--backbone", action="store_true", help="the backbone alone")
     parser.add_argument(
@@ -55,8 +61,9 @@ def parse_args() -> argparse.Namespace:
         parser.error(f"OUT must end in .onnx or .pt2, got {args.out}")
     if args.compiled and args.out.suffix != ".pt2":
         parser.error("--compiled is for .pt2")
-    if args.opset is not None and args.out.suffix != ".onnx":
-        parser.error("--opset is for .onnx")
+    for name in ("opset", "form"):
+        if getattr(args, name) is not None and args.out.suffix != ".onnx":
+            parser.error(f"--{name} is for .onnx")
     if args.batch is not None and args.batch < 1:
         parser.error(f"--batch must be at least 1, got {args.batch}")
     return args
@@ -96,7 +103,8 @@ def main() -> None:
         outputs = "raw"
     options = dict(size=size, batch=args.batch, outputs=outputs, metadata=about)
     if onnx:
-        export_onnx(model, args.out, opset=args.opset or OPSET, **options)
+        form = args.form or "standard"
+        export_onnx(model, args.out, opset=args.opset or OPSET, form=form, **options)
     else:
         export_pt2(model, args.out, compiled=args.compiled, **options)
     print(

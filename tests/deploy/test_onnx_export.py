@@ -115,32 +115,6 @@ def test_the_leanest_form(tmp_path):
             assert [each.i for each in node.attribute if each.name == "axis"] == [1]
 
 
-def test_a_table_of_translations_keeps_the_operator(tmp_path):
-    from onnxscript import values
-
-    formal = onnx.defs.OpSchema.FormalParameter
-    types = dict.fromkeys(("x", "alpha", "weight", "bias"), "tensor(float)")
-    types["index"] = "tensor(int64)"
-    names = ("x", "index", "alpha", "weight", "bias")
-    schema = onnx.defs.OpSchema(
-        "CrossHadamard",
-        "mmhadaptive",
-        1,
-        inputs=[formal(name, types[name]) for name in names],
-        outputs=[formal("y", "tensor(float)")],
-    )
-    operator = values.Op(values.Opset("mmhadaptive", 1), "CrossHadamard", op_schema=schema)
-
-    def translate(x, index, gate, alpha, weight, bias, norm="softsign", strategy="auto"):
-        return operator(x, index, alpha, weight, bias)
-
-    path = tmp_path / "block.onnx"
-    table = {torch.ops.mmhadaptive.cross_hadamard.default: translate}
-    export_onnx(Block(block()), path, (9, 7), custom_translation_table=table)
-    nodes = onnx.load(path).graph.node
-    assert [node.op_type for node in nodes if node.domain == "mmhadaptive"] == ["CrossHadamard"]
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
