@@ -1,0 +1,163 @@
+"""How long networks take for one image: the forms in which they run, timed in turns."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from .timers import times_in_turns
+
+
+@dataclass(frozen=True)
+class Form:
+    """In which a network runs.
+
+    Args:
+        title: In tables and pictures.
+        runtime: ``'onnxruntime'``, ``'eager'``, ``'compiled'`` or ``'fused'``.
+        threads: On the CPU; None for all cores.
+        device: ``'cpu'`` or ``'cuda'``.
+    """
+
+    title: str
+    runtime: str
+    threads: int | None = 1
+    device: str = "cpu"
+
+
+#: By name.
+FORMS = {
+    "onnxruntime": Form("ONNX Runtime, 1 thread", "onnxruntime"),
+    "onnxruntime-all": Form("ONNX Runtime, all cores", "onnxruntime", None),
+    "eager": Form("PyTorch, 1 thread", "eager"),
+    "compiled": Form("torch.compile, 1 thread", "compiled"),
+    "fused": Form("fused, 1 thread", "fused"),
+    "onnxruntime-cuda": Form("ONNX Runtime, GPU", "onnxruntime", None, "cuda"),
+    "eager-cuda": Form("PyTorch, GPU", "eager", None, "cuda"),
+    "compiled-cuda": Form("torch.compile, GPU", "compiled", None, "cuda"),
+    "fused-cuda": Form("fused, GPU", "fused", None, "cuda"),
+}
+
+
+def available_forms() -> list[str]:
+    """The names of the forms that this machine runs."""
+    import onnxruntime
+
+    on_gpu = {"onnxruntime": "CUDAExecutionProvider" in onnxruntime.get_available_providers()}
+    return [
+        name
+        for name, form in FORMS.items()
+        if form.device == "cpu" or on_gpu.get(form.runtime, torch.cuda.is_available())
+    ]
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def onnxruntime_session(path: str | Path, threads: int | None = 1, device: str = "cpu"):
+    """A session of ONNX Runtime.
+
+    Args:
+        path: Of the ONNX file.
+        threads: On the CPU; None for all cores.
+        device: ``'cpu'``, or ``'cuda'`` for CUDA's provider, which leaves to the CPU what it lacks.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores() if threads is None else threads
+    # Threads that wait for the next call would take a core from what is timed after this one.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    providers = ["CUDAExecutionProvider"] * (device == "cuda") + ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(str(path), options, providers=providers)
+
+
+def onnxruntime_call(
+    path: str | Path, image: np.ndarray, threads: int | None = 1, device: str = "cpu"
+) -> Callable[[], np.ndarray]:
+    """A run of an ONNX file with one input; its value is the first output.
+
+    The image and the outputs lie in the memory of the CPU in any case.
+    """
+    session = onnxruntime_session(path, threads, device)
+    feed = {session.get_inputs()[0].name: image}
+    return lambda: session.run(None, feed)[0]
+
+
+def pytorch_call(
+    model: nn.Module, image: np.ndarray, compiled: bool = False, device: str = "cpu"
+) -> Callable[[], torch.Tensor]:
+    """A forward of a classifier of OpenMMLab's; its value are the logits.
+
+    Args:
+        model: The network, in evaluation mode.
+        image: ``(1, 3, H, W)``.
+        compiled: Whether by torch.compile, with weights as constants (``freezing``); the first call
+            compiles.
+        device: To which network and image are brought.
+    """
+    model = model.to(device)
+    x = torch.from_numpy(image).to(device)
+    # Each network has a compiler's cache of its own, so that none counts as a recompilation.
+    function = torch.compile(model, dynamic=False, options=dict(freezing=True))
+    function = function if compiled else model
+
+    def call() -> torch.Tensor:
+        with torch.no_grad():
+            return function(x, mode="tensor")
+
+    return call
+
+
+def difference(value, expected) -> float:
+    """The largest difference of two outputs, as a part of the second one's largest entry."""
+    value, expected = (torch.as_tensor(entry).cpu() for entry in (value, expected))
+    return float((value - expected).abs().max() / expected.abs().max())
+
+
+def time_in_turns(
+    calls: dict[tuple[str, str], Callable[[], object]],
+    runs: int,
+    turn: int,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[tuple[str, str], dict[str, float]]:
+    """Time calls, by network and form, so that drift hits all alike.
+
+    In each round every call has a turn: one run that is not timed, and ``turn`` that are. Before
+    the first round there are ten.
+
+    Args:
+        calls: By network and form.
+        runs: That are timed of each call, rounded up to whole turns.
+        turn: Of them in a row.
+        report: Is called with a line of progress ten times.
+
+    Returns:
+        For each call the quartiles of its times, in milliseconds; see :func:`quartiles`.
+    """
+    rounds = -(-runs // turn)
+
+    def tell(number: int) -> None:
+        if number * 10 // rounds > (number - 1) * 10 // rounds:
+            report(f"round {number} of {rounds}")
+
+    times = times_in_turns(calls, rounds, calls=turn, untimed=1, warm_up=10, report=tell)
+    return {key: quartiles(values) for key, values in times.items()}
+
+
+def quartiles(seconds: Sequence[float]) -> dict[str, float]:
+    """``q1``, ``median`` and ``q3`` in milliseconds, to the microsecond."""
+    values = statistics.quantiles(seconds, n=4, method="inclusive")
+    return {
+        name: round(1000 * value, 3)
+        for name, value in zip(("q1", "median", "q3"), values, strict=True)
+    }
