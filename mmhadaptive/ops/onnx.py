@@ -68,6 +68,9 @@ def register() -> None:
     # torch's own has an operator that inductor does not decompose.
     def table_with_operator(registered):
         operator = torch.ops.mmhadaptive.cross_hadamard.default
+        # A user's custom_translation_table may have it.
+        if operator in registered:
+            return table_of(registered)
         return {**table_of(registered), operator: cross_hadamard_reference}
 
     _decomp.create_onnx_friendly_decomposition_table = table_with_operator
