@@ -10,6 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
 from torch import nn
 
 from .timers import times_in_turns
@@ -107,9 +111,12 @@ def pytorch_call(
     """
     model = model.to(device)
     x = torch.from_numpy(image).to(device)
-    # Each network has a compiler's cache of its own, so that none counts as a recompilation.
-    function = torch.compile(model, dynamic=False, options=dict(freezing=True))
-    function = function if compiled else model
+    # Isolated, for networks of one class would count as recompilations of one another.
+    function = (
+        torch.compile(model, dynamic=False, options=dict(freezing=True), isolate_recompiles=True)
+        if compiled
+        else model
+    )
 
     def call() -> torch.Tensor:
         with torch.no_grad():
@@ -142,7 +149,7 @@ def time_in_turns(
         report: Is called with a line of progress ten times.
 
     Returns:
-        For each call the quartiles of its times, in milliseconds; see :func:`quartiles`.
+        For each call its times in milliseconds; see :func:`quartiles`.
     """
     rounds = -(-runs // turn)
 
@@ -155,9 +162,32 @@ def time_in_turns(
 
 
 def quartiles(seconds: Sequence[float]) -> dict[str, float]:
-    """``q1``, ``median`` and ``q3`` in milliseconds, to the microsecond."""
-    values = statistics.quantiles(seconds, n=4, method="inclusive")
-    return {
-        name: round(1000 * value, 3)
-        for name, value in zip(("q1", "median", "q3"), values, strict=True)
-    }
+    """``min``, ``q1``, ``median`` and ``q3`` in milliseconds, to the microsecond."""
+    # Quartiles of a single time are that time.
+    values = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else None
+    cuts = [min(seconds), *(values or 3 * list(seconds))]
+    names = ("min", "q1", "median", "q3")
+    return {name: round(1000 * value, 3) for name, value in zip(names, cuts, strict=True)}
+
+
+def picture_pipeline(cfg: Config, path: str | Path) -> Callable[[], dict]:
+    """A detector's test pipeline for the file of a picture; its value is a batch of one."""
+    steps = [step for step in cfg.test_pipeline if "Annotations" not in step["type"]]
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        pipeline = Compose(steps)
+    return lambda: pseudo_collate([pipeline(dict(img_path=str(path), img_id=0))])
+
+
+def detector_call(model: nn.Module, read: Callable[[], dict]) -> Callable[[], InstanceData]:
+    """A detection in PyTorch from a picture's file to its boxes.
+
+    Args:
+        model: The detector, in evaluation mode.
+        read: That of :func:`picture_pipeline`.
+    """
+
+    def call() -> InstanceData:
+        with torch.no_grad():
+            return model.test_step(read())[0].pred_instances
+
+    return call

@@ -93,7 +93,7 @@ def let_through(model: nn.Module, image: torch.Tensor, count: int) -> None:
 
     Args:
         model: A single-stage detector in evaluation mode.
-        image: ``(1, 3, H, W)``, normalised.
+        image: ``(1, 3, H, W)``, normalised; the one that is timed.
         count: Of scores above ``test_cfg.score_thr``.
     """
     head = model.bbox_head
