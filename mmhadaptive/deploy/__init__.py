@@ -9,7 +9,11 @@ from importlib import import_module
 
 # Of each public name, the module that has it.
 _MODULES = {
+    "OnnxRunner": "onnx_runner",
+    "check_onnx": "check_export",
+    "describe": "metadata",
     "export_onnx": "onnx_export",
+    "export_pt2": "torch_export",
 }
 
 __all__ = sorted(_MODULES)
