@@ -27,7 +27,7 @@ def merge_convolutions(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d | None:
     """
     depthwise = first.groups > 1
     for conv in (first, second):
-        if conv.padding_mode != "zeros" or isinstance(conv.padding, str) or set(conv.dilation) > {1}:
+        if conv.padding_mode != "zeros" or isinstance(conv.padding, str) or max(conv.dilation) > 1:
             return None
         if depthwise != (conv.groups > 1) or (
             depthwise and not conv.groups == conv.in_channels == conv.out_channels
@@ -36,7 +36,7 @@ def merge_convolutions(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d | None:
     if any(second.padding):
         return None
     stride = [a * b for a, b in zip(first.stride, second.stride, strict=True)]
-    # The second one's weights are the image, whose pixels are as far apart as the first one's steps.
+    # The second one's weights are an image, its pixels as far apart as the first one's steps.
     weight = nn.functional.conv_transpose2d(
         second.weight.double().transpose(0, 1) if depthwise else second.weight.double(),
         first.weight.double(),
