@@ -165,6 +165,8 @@ Maps checked_block_chain(const BlockChainCall& call) {
     }
     const bool patch = spec.block == static_cast<int>(Block::kPatchConvolution);
     if (!within(spec.block, 0, 1) || !within(spec.activation, 0, 2) ||
+        !within(spec.residual, 0, 1) || !within(spec.pointwise, 0, 1) ||
+        !within(spec.planar, 0, 1) ||
         (patch ? !within(spec.kernel, 1, 64) || spec.stride != spec.kernel : !is_bottleneck(spec)) ||
         (spec.planar != 0 && (at > 0 || !patch))) {
       fail("block ", at, " is described by numbers that do not belong together");
