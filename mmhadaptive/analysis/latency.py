@@ -25,28 +25,31 @@ class Form:
 
     Args:
         title: In tables and pictures.
-        runtime: ``'onnxruntime'``, ``'eager'``, ``'compiled'`` or ``'fused'``.
+        runtime: ``'onnxruntime'``, or PyTorch ``'eager'`` or ``'compiled'``.
         threads: On the CPU; None for all cores.
         device: ``'cpu'`` or ``'cuda'``.
+        fused: Whether by the operators of this package, which change our networks alone.
     """
 
     title: str
     runtime: str
     threads: int | None = 1
     device: str = "cpu"
+    fused: bool = False
 
 
 #: By name.
 FORMS = {
     "onnxruntime": Form("ONNX Runtime, 1 thread", "onnxruntime"),
     "onnxruntime-all": Form("ONNX Runtime, all cores", "onnxruntime", None),
+    "onnxruntime-fused": Form("ONNX Runtime fused, 1 thread", "onnxruntime", fused=True),
     "eager": Form("PyTorch, 1 thread", "eager"),
     "compiled": Form("torch.compile, 1 thread", "compiled"),
-    "fused": Form("fused, 1 thread", "fused"),
+    "fused": Form("PyTorch fused, 1 thread", "eager", fused=True),
     "onnxruntime-cuda": Form("ONNX Runtime, GPU", "onnxruntime", None, "cuda"),
     "eager-cuda": Form("PyTorch, GPU", "eager", None, "cuda"),
     "compiled-cuda": Form("torch.compile, GPU", "compiled", None, "cuda"),
-    "fused-cuda": Form("fused, GPU", "fused", None, "cuda"),
+    "fused-cuda": Form("PyTorch fused, GPU", "eager", None, "cuda", fused=True),
 }
 
 
@@ -67,32 +70,25 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def onnxruntime_session(path: str | Path, threads: int | None = 1, device: str = "cpu"):
-    """A session of ONNX Runtime.
-
-    Args:
-        path: Of the ONNX file.
-        threads: On the CPU; None for all cores.
-        device: ``'cpu'``, or ``'cuda'`` for CUDA's provider, which leaves to the CPU what it lacks.
-    """
+def onnxruntime_options(threads: int | None = 1):
+    """``SessionOptions`` for so many threads, None for all cores."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores() if threads is None else threads
-    # Threads that wait for the next call would take a core from what is timed after this one.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    providers = ["CUDAExecutionProvider"] * (device == "cuda") + ["CPUExecutionProvider"]
-    return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    return options
 
 
-def onnxruntime_call(
-    path: str | Path, image: np.ndarray, threads: int | None = 1, device: str = "cpu"
-) -> Callable[[], np.ndarray]:
-    """A run of an ONNX file with one input; its value is the first output.
+def onnxruntime_providers(device: str) -> list[str]:
+    """Execution providers; the CPU takes what CUDA's lacks."""
+    return ["CUDAExecutionProvider"] * (device == "cuda") + ["CPUExecutionProvider"]
+
+
+def onnxruntime_call(session, image: np.ndarray) -> Callable[[], np.ndarray]:
+    """A run of an ``InferenceSession`` with one input; its value is the first output.
 
     The image and the outputs lie in the memory of the CPU in any case.
     """
-    session = onnxruntime_session(path, threads, device)
     feed = {session.get_inputs()[0].name: image}
     return lambda: session.run(None, feed)[0]
 

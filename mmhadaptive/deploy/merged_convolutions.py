@@ -78,6 +78,9 @@ def merge_stem(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if not isinstance(module, HadaptiveNet) or 0 in module.out_indices:
             continue
+        # A fused network has other modules there.
+        if not all(isinstance(stage, nn.Sequential) for stage in module.stages[:2]):
+            continue
         first, second = module.stages[0][-1], module.stages[1][0]
         if not all(isinstance(m, ConvModule) and not m.with_norm for m in (first, second)):
             continue

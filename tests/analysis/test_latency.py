@@ -15,6 +15,8 @@ from mmhadaptive.analysis.latency import (
     available_forms,
     difference,
     onnxruntime_call,
+    onnxruntime_options,
+    onnxruntime_providers,
     pytorch_call,
     quartiles,
     time_in_turns,
@@ -120,8 +122,7 @@ def test_the_gpu_forms_are_those_of_what_is_installed(monkeypatch):
         assert available_forms() == cpu + more
 
 
-@pytest.mark.parametrize(("threads", "expected"), [(1, 1), (None, 3)])
-def test_a_call_of_onnx_runtime(tmp_path, monkeypatch, threads, expected):
+def test_a_call_of_onnx_runtime():
     onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     value = onnx.helper.make_tensor_value_info
@@ -132,17 +133,20 @@ def test_a_call_of_onnx_runtime(tmp_path, monkeypatch, threads, expected):
         [value("y", onnx.TensorProto.FLOAT, [2])],
     )
     opset = [onnx.helper.make_opsetid("", 18)]
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / "m")
-    monkeypatch.setattr(latency, "cores", lambda: 3)
-    made, make = [], onnxruntime.InferenceSession
-    monkeypatch.setattr(
-        onnxruntime,
-        "InferenceSession",
-        lambda path, options, **kwargs: made.append(options) or make(path, options, **kwargs),
-    )
-    call = onnxruntime_call(tmp_path / "m", np.array([1, -2], np.float32), threads)
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=9)
+    options = onnxruntime_options(1)
+    providers = onnxruntime_providers("cpu")
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers)
+    call = onnxruntime_call(session, np.array([1, -2], np.float32))
     np.testing.assert_array_equal(call(), [-1, 2])
-    assert [options.intra_op_num_threads for options in made] == [expected]
+
+
+def test_threads_and_providers(monkeypatch):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    monkeypatch.setattr(latency, "cores", lambda: 3)
+    threads = [onnxruntime_options(number).intra_op_num_threads for number in (1, 2, None)]
+    assert threads == [1, 2, 3]
+    assert onnxruntime_providers("cuda") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
 class Doubled(nn.Module):
@@ -215,7 +219,7 @@ def test_a_network_is_built_as_it_runs():
 def test_the_table_of_latencies():
     assert latency_table(ROWS[:2]) == (
         "|  | parameters, M | MACs, M | ONNX Runtime, 1 thread | ONNX Runtime, all cores "
-        "| torch.compile, 1 thread | fused, 1 thread |\n"
+        "| torch.compile, 1 thread | PyTorch fused, 1 thread |\n"
         "| --- | --- | --- | --- | --- | --- | --- |\n"
         "| `mobilenetv3_small` | 2.10 | 131 | 4.00 (3.00 to 6.00) | 3.00 (2.00 to 5.00) "
         "| 3.20 (2.20 to 5.20) | - |\n"
@@ -228,7 +232,7 @@ def test_the_table_of_ratios():
     """Each form against itself; and the best one on one thread, whichever that is."""
     assert ratios_table(ROWS) == (
         "| times `hadaptive_s` | paper, CPU | ONNX Runtime, 1 thread | ONNX Runtime, all cores "
-        "| torch.compile, 1 thread | fused, 1 thread | the best of each, 1 thread |\n"
+        "| torch.compile, 1 thread | PyTorch fused, 1 thread | the best of each, 1 thread |\n"
         "| --- | --- | --- | --- | --- | --- | --- |\n"
         "| `mobilenetv3_small` | 1.10 | 0.50 | 0.50 | - | - | 0.80 |\n"
         "| `hadaptive_s` | 1.00 | 1.00 | 1.00 | - | 1.00 | 1.00 |\n"

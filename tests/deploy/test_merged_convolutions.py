@@ -94,6 +94,10 @@ def test_a_stem_that_stays(networks):
     for model in (fold_norms(networks(out_indices=(0, 1))), networks(out_indices=(1,))):
         merge_stem(model)
         assert model.stages[1][0].conv.kernel_size == (2, 2)
+    model = fold_norms(networks(out_indices=(1,)))
+    model.stages[0] = nn.Identity()
+    merge_stem(model)
+    assert model.stages[1][0].conv.kernel_size == (2, 2)
 
 
 @torch.no_grad()

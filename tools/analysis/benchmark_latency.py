@@ -14,6 +14,7 @@ the first round.
 
 import argparse
 import copy
+import functools
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -32,6 +33,8 @@ from mmhadaptive.analysis.latency import (
     detector_call,
     difference,
     onnxruntime_call,
+    onnxruntime_options,
+    onnxruntime_providers,
     picture_pipeline,
     pytorch_call,
     time_in_turns,
@@ -43,18 +46,13 @@ from mmhadaptive.analysis.latency_networks import (
     let_through,
     paper_figures,
 )
-from mmhadaptive.deploy import export_onnx
+from mmhadaptive.deploy import OnnxRunner, describe, export_onnx, fuse, load_session
 from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.record import cpu_name, write_record
 from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.layers import AdaptiveCrossHadamard
 from mmhadaptive.visualization import draw_accuracy_latency, to_png
-
-try:
-    from mmhadaptive.deploy import fuse
-except ImportError:
-    fuse = None
 
 # Scores of a detector that pass its threshold, of all classes together.
 CANDIDATES = 500
@@ -106,11 +104,12 @@ def is_ours(model):
     return any(isinstance(module, AdaptiveCrossHadamard) for module in model.modules())
 
 
-def exported(model, name, size, folder):
+def exported(model, name, form, folder, size, **options):
     """The ONNX file of a network, written if it is not there."""
-    path = folder / f"{name}.onnx"
+    path = folder / f"{name}{'.fused' * form.fused}.onnx"
     if not path.exists():
-        export_onnx(model, path, size)
+        form = "fused" if form.fused else "standard"
+        export_onnx(model, path, size, form=form, **options)
     return path
 
 
@@ -121,16 +120,18 @@ def network_calls(model, size, name, args, folder, log):
     calls, differences = {}, {}
     for key in args.forms:
         form = FORMS[key]
-        if form.runtime == "fused" and not is_ours(model):
+        if form.fused and not is_ours(model):
             continue
         log(f"{name}: {form.title}")
         if form.runtime == "onnxruntime":
-            path = exported(model, name, size, folder)
-            call = onnxruntime_call(path, image, form.threads, form.device)
+            path = exported(model, name, form, folder, size)
+            options = onnxruntime_options(form.threads)
+            session = load_session(path, onnxruntime_providers(form.device), options)
+            call = onnxruntime_call(session, image)
         else:
             # On a GPU it is another network.
             own = model if form.device == "cpu" else copy.deepcopy(model)
-            own = fuse(own) if form.runtime == "fused" else own
+            own = fuse(own) if form.fused else own
             call = pytorch_call(own, image, form.runtime == "compiled", form.device)
         differences[key] = difference(call(), expected)
         calls[key] = call
@@ -170,17 +171,23 @@ def detection_calls(name, args, folder, log):
     """A call for each form of a detector, from a file to boxes, and the detector with its size."""
     model, cfg, size = build_network(detectors()[name])
     read = picture_pipeline(cfg, args.image)
-    inputs = model.data_preprocessor(read())["inputs"]
-    let_through(model, inputs, CANDIDATES)
+    let_through(model, model.data_preprocessor(read())["inputs"], CANDIDATES)
     calls = {}
     for key in args.forms:
         form = FORMS[key]
-        if form.device != "cpu" or form.runtime not in ("eager", "fused"):
-            continue
-        if form.runtime == "fused" and not is_ours(model):
+        # torch.compile leaves a detector in pieces.
+        if form.runtime == "compiled" or (form.fused and not is_ours(model)):
             continue
         log(f"{name}: {form.title}")
-        calls[key] = detector_call(fuse(model) if form.runtime == "fused" else model, read)
+        if form.runtime == "onnxruntime":
+            about = describe(cfg, model, size)
+            path = exported(model, name, form, folder, size, outputs="nms", metadata=about)
+            options = onnxruntime_options(form.threads)
+            runner = OnnxRunner(path, onnxruntime_providers(form.device), options)
+            calls[key] = functools.partial(runner, args.image)
+        else:
+            own = model if form.device == "cpu" else copy.deepcopy(model).to(form.device)
+            calls[key] = detector_call(fuse(own) if form.fused else own, read)
     return calls, model, size
 
 
@@ -202,8 +209,7 @@ def measure_detectors(args, folder, log):
 
 
 def main():
-    known = [form for form in available_forms() if fuse or FORMS[form].runtime != "fused"]
-    args = parse_args(known)
+    args = parse_args(available_forms())
     quiet_imports()
     torch.set_num_threads(1)
     logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")
