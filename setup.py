@@ -67,6 +67,8 @@ ONNXRUNTIME_FLAGS = ["-isystem", "{onnxruntime}", "-DORT_API_MANUAL_INIT"]
 ONNXRUNTIME_VERSION = "1.21.0"
 ONNXRUNTIME_PACKAGE = "pool/main/o/onnxruntime/libonnxruntime-dev_1.21.0+dfsg-1_amd64.deb"
 ONNXRUNTIME_SHA256 = "14f7d959d5deacbcf1504830d4189f91fc67382b399ed9ae9d3aa9c4050ced08"
+SYSTEM_INCLUDES = ("/usr/local/include", "/usr/include")
+APT_HELPER = Path("/usr/lib/apt/apt-helper")
 # The CPU kernels are compiled once for each of these, and chosen at run time.
 INSTRUCTION_SETS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
@@ -188,7 +190,7 @@ def find_onnxruntime():
     """The folder with the headers of ONNX Runtime, of those that are here; else None."""
     given = os.environ.get("ONNXRUNTIME_INCLUDE_DIR")
     fetched = ROOT / "build" / f"onnxruntime-{ONNXRUNTIME_VERSION}"
-    system = [Path(prefix, "include", "onnxruntime") for prefix in ("/usr/local", "/usr")]
+    system = [Path(folder, "onnxruntime") for folder in SYSTEM_INCLUDES]
     for folder in [Path(given)] if given else [*system, fetched]:
         if (folder / "onnxruntime_cxx_api.h").exists():
             return folder.absolute()
@@ -199,8 +201,8 @@ def find_onnxruntime():
 
 def fetch_onnxruntime():
     """Fetch the headers by the mirrors that apt knows. Returns whether that worked."""
-    helper, dpkg = Path("/usr/lib/apt/apt-helper"), shutil.which("dpkg-deb")
-    if shutil.which("apt-get") is None or dpkg is None or not helper.exists():
+    dpkg = shutil.which("dpkg-deb")
+    if shutil.which("apt-get") is None or dpkg is None or not APT_HELPER.exists():
         return False
 
     def call(*command):
@@ -216,7 +218,7 @@ def fetch_onnxruntime():
         for mirror in dict.fromkeys((mirrors or "").split()):
             url = f"{mirror.rstrip('/')}/{ONNXRUNTIME_PACKAGE}"
             print(f"fetching the headers of ONNX Runtime {ONNXRUNTIME_VERSION}", flush=True)
-            download = [str(helper), *(word for option in options for word in ("-o", option))]
+            download = [str(APT_HELPER), *(word for option in options for word in ("-o", option))]
             checksum = f"SHA256:{ONNXRUNTIME_SHA256}"
             if call(*download, "download-file", url, str(package), checksum) is None:
                 continue

@@ -21,9 +21,10 @@ from mmhadaptive.ops.fused_blocks import (
     Bottleneck,
     CrossHadamard,
     PatchConvolution,
-    block_reference,
+    composed_blocks,
     fused_blocks,
     pack_blocks,
+    unpack_blocks,
 )
 
 from .folding import fold_norms
@@ -58,14 +59,15 @@ def fuse(model: nn.Module) -> nn.Module:
         if isinstance(module, HadaptiveNet):
             _fuse_network(module)
     _fuse_children(fused)
-    return fused
+    # What is new among the modules too.
+    return fused.eval()
 
 
 class FusedBlocks(nn.Module):
     """Blocks for inference that follow each other, in one operator.
 
-    On the CPU in float32 it is :func:`mmhadaptive.ops.fused_blocks`; elsewhere the blocks take
-    their turns in PyTorch's operations.
+    On the CPU in float32 it is :func:`mmhadaptive.ops.fused_blocks`. On CUDA the blocks take turns,
+    and cross-Hadamard bottlenecks go through :func:`mmhadaptive.ops.cross_hadamard_depthwise`.
 
     Args:
         blocks: What the operator is to compute.
@@ -78,9 +80,18 @@ class FusedBlocks(nn.Module):
         super().__init__()
         packed, self.spec = pack_blocks(blocks)
         self.register_buffer("packed", packed)
+        self._unpacked: tuple[Tensor, list[Block]] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda and not torch.compiler.is_compiling():
+            return composed_blocks(x, self._blocks())
         return fused_blocks(x, self.packed, self.spec)
+
+    def _blocks(self) -> list[Block]:
+        """The blocks as tensors, made once for the place and the type that the module is in."""
+        if self._unpacked is None or self._unpacked[0] is not self.packed:
+            self._unpacked = self.packed, unpack_blocks(self.packed, self.spec)
+        return self._unpacked[1]
 
     def extra_repr(self) -> str:
         return f"{len(self.packed)} parameters"

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .arguments import MAX_SELECTED, num_products
-from .cross_hadamard_depthwise import products
+from .cross_hadamard_depthwise import cross_hadamard_depthwise, products
 from .library import DEVICES
 
 NAME = "mmhadaptive::fused_blocks"
@@ -162,13 +162,19 @@ def fused_blocks(x: Tensor, packed: Tensor, spec: Sequence[int]) -> Tensor:
 
 def fused_blocks_reference(x: Tensor, packed: Tensor, spec: Sequence[int]) -> Tensor:
     """The same in PyTorch's operations, for any type and device."""
-    for block in unpack_blocks(packed.to(x.dtype), spec):
+    return composed_blocks(x, unpack_blocks(packed.to(x.dtype), spec))
+
+
+def composed_blocks(x: Tensor, blocks: Sequence[Block]) -> Tensor:
+    """The blocks in PyTorch's operations; on CUDA with
+    :func:`mmhadaptive.ops.cross_hadamard_depthwise`."""
+    for block in blocks:
         x = block_reference(x, block)
     return x
 
 
 def block_reference(x: Tensor, block: Block) -> Tensor:
-    """One block in PyTorch's operations."""
+    """One block of :func:`composed_blocks`."""
     act = ACTIVATIONS[block.activation]
     if isinstance(block, PatchConvolution):
         weight, bias = block.convolution
@@ -179,12 +185,30 @@ def block_reference(x: Tensor, block: Block) -> Tensor:
     if isinstance(block.expansion, CrossHadamard):
         given = block.expansion
         index = select(y, given)
+        if y.is_cuda and "cuda" in DEVICES:
+            y = _depthwise_on_cuda(y, index, block)
+            return _projected(x, y, block)
         y = torch.cat([y, products(y, index, given.alpha, *given.affine, given.norm)], dim=1)
     elif block.expansion is not None:
         weight, bias = block.expansion
         y = torch.cat([y, functional.conv2d(y, weight, bias, padding=1, groups=len(weight))], 1)
     weight, bias = block.depthwise
     y = act(functional.conv2d(y, weight, bias, block.stride, block.padding, groups=len(weight)))
+    return _projected(x, y, block)
+
+
+def _depthwise_on_cuda(x: Tensor, index: Tensor, block: Bottleneck) -> Tensor:
+    given = block.expansion
+    # The operator has its arithmetic's type for all but x.
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    small = (t.to(dtype) for t in (given.alpha, *given.affine, *block.depthwise))
+    activation = block.activation or "none"
+    return cross_hadamard_depthwise(
+        x, index, *small, block.stride, block.padding, given.norm, activation
+    )
+
+
+def _projected(x: Tensor, y: Tensor, block: Bottleneck) -> Tensor:
     y = _pointwise(y, block.project)
     return x + y if block.residual else y
 

@@ -10,7 +10,13 @@ import torch
 
 from mmhadaptive.deploy import onnxruntime_library
 from mmhadaptive.io.user_errors import UserError
-from mmhadaptive.ops import fused_blocks
+from mmhadaptive.ops.fused_blocks import (
+    Bottleneck,
+    CrossHadamard,
+    PatchConvolution,
+    fused_blocks_reference,
+    pack_blocks,
+)
 
 from ..ops.literal import NORMS, assert_matches, literal, make_inputs
 
@@ -183,15 +189,13 @@ def chain():
     def affine(out, *columns):
         return torch.randn(out, *columns), torch.randn(out)
 
-    expansion = fused_blocks.CrossHadamard(
-        5, "eca", torch.randn(3), "softsign", torch.randn(1), affine(10)
-    )
-    bottleneck = fused_blocks.Bottleneck(
+    expansion = CrossHadamard(5, "eca", torch.randn(3), "softsign", torch.randn(1), affine(10))
+    bottleneck = Bottleneck(
         *(affine(9, 7), "relu", expansion, affine(19, 1, 5, 5), 2, 2, "hardswish"),
         *(affine(6, 19), False),
     )
-    patches = fused_blocks.PatchConvolution(affine(7, 3, 2, 2), "hardswish", planar=True)
-    return fused_blocks.pack_blocks([patches, bottleneck])
+    patches = PatchConvolution(affine(7, 3, 2, 2), "hardswish", planar=True)
+    return pack_blocks([patches, bottleneck])
 
 
 def chain_session(folder, packed, spec, threads=1):
@@ -213,7 +217,7 @@ def test_fused_blocks(tmp_path):
     sessions = [chain_session(tmp_path, packed, spec, threads) for threads in (1, 3)]
     for shape in ((1, 3, 26, 34), (4, 3, 26, 34), (1, 3, 160, 96), (2, 3, 2, 2)):
         x = torch.randn(shape)
-        expected = fused_blocks.fused_blocks_reference(x, packed, spec)
+        expected = fused_blocks_reference(x, packed, spec)
         one, three = (torch.from_numpy(s.run(None, {"x": x.numpy()})[0]) for s in sessions)
         largest = float(expected.abs().max())
         torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-4 * largest)
