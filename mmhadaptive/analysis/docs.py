@@ -21,6 +21,7 @@ from .detectors_today import today_table
 from .expansions import SWEEPS, sweep_table
 from .first_contact import first_contact_table
 from .images_per_second import images_table
+from .latency_tables import latency_table, ratios_table, targets_table
 from .ledger import ledger_table
 from .operator_tables import depthwise_table
 from .published import published_table
@@ -67,6 +68,14 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "searched": _of("results/search_cifar100.json", searched_table),
     "search-step": _of(
         "results/search_step.json", lambda record: search_costs_table(record["search_step"])
+    ),
+    "latency": _of("results/latency.json", lambda record: latency_table(record["networks"])),
+    "latency-ratios": _of("results/latency.json", lambda record: ratios_table(record["networks"])),
+    "latency-targets": _of(
+        "results/latency.json", lambda record: targets_table(record["networks"])
+    ),
+    "latency-detectors": _of(
+        "results/latency.json", lambda record: latency_table(record["detectors"])
     ),
     "bccd-comparison": _of("results/bccd_comparison.json", comparison_table),
     "training-step": _of(

@@ -29,6 +29,7 @@ from mmhadaptive.ops.fused_blocks import (
 )
 
 from .folding import fold_norms
+from .merged_convolutions import merge_stem
 
 ACTIVATIONS = {nn.Identity: None, nn.ReLU: "relu", nn.Hardswish: "hardswish"}
 # Below this many input channels a first convolution reads NCHW as it is.
@@ -55,7 +56,7 @@ def fuse(model: nn.Module) -> nn.Module:
         The copy in evaluation mode. Outputs of fused blocks are channels_last.
     """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
-    fold_norms(fused)
+    merge_stem(fold_norms(fused))
     for module in list(fused.modules()):
         if isinstance(module, HadaptiveNet):
             _fuse_network(module)
@@ -101,9 +102,13 @@ class FusedBlocks(nn.Module):
 def _fuse_network(network: HadaptiveNet) -> None:
     """All stages between two outputs become one."""
     group: list[Block] = []
+    first = True
     for i, stage in enumerate(network.stages):
         parts = [stage] if isinstance(stage, ConvModule) else list(stage)
-        blocks = [_block(part, planar=not (i or at)) for at, part in enumerate(parts)]
+        # That of a merged stem.
+        parts = [part for part in parts if not isinstance(part, nn.Identity)]
+        blocks = [_block(part, planar=first and at == 0) for at, part in enumerate(parts)]
+        first = first and not parts
         if any(block is None for block in blocks):
             if group:
                 network.stages[i - 1] = FusedBlocks(group)

@@ -3,6 +3,7 @@
 Importing this package registers nothing; the hooks that draw in a run are those of the engine.
 """
 
+from .accuracy_latency import draw_accuracy_latency
 from .augmented_samples import draw_classification_samples, draw_detection_samples
 from .complexity_curves import draw_complexity
 from .confusion_matrix import draw_confusion_matrix
@@ -15,6 +16,7 @@ from .search_curves import draw_confidence, draw_entropy
 from .training_curves import draw_training
 
 __all__ = [
+    "draw_accuracy_latency",
     "draw_classification_samples",
     "draw_complexity",
     "draw_confidence",

@@ -28,6 +28,8 @@ def test_every_table_stands_somewhere():
     records = {"bccd-comparison": "bccd_comparison.json", "trials": "trials.json"}
     records |= dict.fromkeys(("search", "searched"), "search_cifar100.json")
     records["search-step"] = "search_step.json"
+    latency = ("latency", "latency-ratios", "latency-targets", "latency-detectors")
+    records |= dict.fromkeys(latency, "latency.json")
     missing = {name for name, file in records.items() if not (DOCS / "results" / file).exists()}
     assert {name for name, _ in BLOCK.findall(text)} == TABLES.keys() - missing
 
