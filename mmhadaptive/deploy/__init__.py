@@ -10,6 +10,7 @@ from importlib import import_module
 # Of each public name, the module that has it.
 _MODULES = {
     "export_onnx": "onnx_export",
+    "freeze_selection": "frozen_selection",
 }
 
 __all__ = sorted(_MODULES)
