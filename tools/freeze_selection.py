@@ -38,8 +38,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--order",
         choices=ORDERS,
-        default="rank",
-        help="keep the most choices by rank, or by set (%(default)s)",
+        default="set",
+        help="fix the channels that are chosen most often at any rank, or at each rank "
+        "(%(default)s)",
     )
     parser.add_argument(
         "--pictures", type=int, default=1000, help="how many to measure over (%(default)s)"
@@ -62,7 +63,7 @@ def main() -> None:
     frozen = frozen_config(cfg, str(args.out))
     check_data_files(cfg, ("train",) if args.no_test else ("train", "test"))
     cfg.launcher = "none"
-    cfg.work_dir = str(args.out.parent / f"{args.out.stem}_log")
+    cfg.setdefault("work_dir", str(Path("work_dirs") / Path(args.config).stem))
     cfg.load_from = args.checkpoint
     # A checkpoint has the averaged weights as its own; the hook would swap in others.
     cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] != "EMAHook"]

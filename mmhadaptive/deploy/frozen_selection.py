@@ -18,7 +18,7 @@ from mmhadaptive.io.user_errors import UserValueError
 from mmhadaptive.layers import ACHPlugin, AdaptiveBottleneck, AdaptiveCrossHadamard
 from mmhadaptive.optional import needs
 
-ORDERS = ("rank", "set")
+ORDERS = ("set", "rank")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class LayerSelection:
     def pictures(self) -> int:
         """Number of choices that were counted; more than pictures if a pass has several."""
         return int(self.counts[0].sum())
+
+    @property
+    def by_chance(self) -> float:
+        """The share by set of ``k`` channels that have nothing to do with the choices, ``k / C``."""
+        return self.counts.shape[0] / self.counts.shape[1]
 
     @property
     def by_set(self) -> float:
@@ -69,6 +74,11 @@ class SelectionReport:
         return sum(share * count for share, count in shares) / sum(count for _, count in shares)
 
     @property
+    def by_chance(self) -> float:
+        """The share over all layers; see :class:`LayerSelection`."""
+        return self._share("by_chance")
+
+    @property
     def by_set(self) -> float:
         """The share over all layers; see :class:`LayerSelection`."""
         return self._share("by_set")
@@ -84,10 +94,12 @@ class SelectionReport:
             pictures=next(iter(self.layers.values())).pictures,
             by_set=round(self.by_set, 4),
             by_rank=round(self.by_rank, 4),
+            by_chance=round(self.by_chance, 4),
             layers={
                 name: dict(
                     by_set=round(layer.by_set, 4),
                     by_rank=round(layer.by_rank, 4),
+                    by_chance=round(layer.by_chance, 4),
                     channels=list(layer.channels),
                 )
                 for name, layer in self.layers.items()
@@ -98,9 +110,9 @@ class SelectionReport:
 
     def __str__(self) -> str:
         width = max(map(len, [*self.layers, "all layers"]))
-        lines = [f"{'selections kept':{width}}  by set  by rank"]
+        lines = [f"{'selections kept':{width}}  by set  chance  by rank"]
         rows = [*self.layers.items(), ("all layers", self)]
-        lines += [f"{n:{width}}  {s.by_set:6.1%}   {s.by_rank:6.1%}" for n, s in rows]
+        lines += [f"{n:{width}}  {s.by_set:6.1%}  {s.by_chance:6.1%}   {s.by_rank:6.1%}" for n, s in rows]
         for name, value in _numbers(self.before).items():
             if name in self.after:
                 lines.append(f"{name}: {value:.4g} -> {self.after[name]:.4g}")
@@ -194,14 +206,14 @@ def measure_selection(model: nn.Module, loader: Iterable) -> dict[str, LayerSele
     return {name: LayerSelection(count) for name, count in counts.items()}
 
 
-def most_frequent(counts: Tensor, order: str = "rank") -> tuple[int, ...]:
+def most_frequent(counts: Tensor, order: str = "set") -> tuple[int, ...]:
     """The channels to fix, by rank.
 
     Args:
         counts: How often rank ``r`` was channel ``c``, ``(k, C)``.
-        order: ``'rank'``: the assignment of channels to ranks that keeps the most choices by rank.
-            ``'set'``: the ``k`` channels that are chosen most often at any rank, which keep the
-            most choices by set, at the ranks where most of them are.
+        order: ``'set'``: the ``k`` channels that are chosen most often at any rank, which keep the
+            most choices by set, at the ranks where most of them are. ``'rank'``: the assignment of
+            channels to ranks that keeps the most choices by rank.
     """
     with needs("scipy", "pip install scipy", user="freeze_selection"):
         from scipy.optimize import linear_sum_assignment
@@ -309,7 +321,7 @@ def fix_selection(model: nn.Module, channels: dict[str, Iterable[int]]) -> None:
 def freeze_selection(
     model: nn.Module,
     loader: Iterable,
-    order: str = "rank",
+    order: str = "set",
     evaluate: Callable[[], dict] | None = None,
 ) -> SelectionReport:
     """Let every cross-Hadamard layer choose the channels that it chooses most often, in place.
