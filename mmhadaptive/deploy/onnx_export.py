@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmhadaptive.io.whole import write_file
 
-from .folding import fold_norms
+from .lean import lean
 
 OPSET = 20
 
@@ -53,7 +53,9 @@ def export_onnx(
         custom_translation_table: As in ``torch.onnx.export``. An operator that is in it is not
             taken apart.
     """
-    network = _Network(fold_norms(copy.deepcopy(model).cpu().float().eval())).eval()
+    operator = torch.ops.mmhadaptive.cross_hadamard.default
+    products = operator not in (custom_translation_table or {})
+    network = _Network(lean(copy.deepcopy(model).cpu().float().eval(), products)).eval()
     x = torch.zeros(2 if batch is None else batch, 3, *size)
     shapes = ({0: torch.export.Dim("batch")},) if batch is None else None
     with torch.no_grad():
