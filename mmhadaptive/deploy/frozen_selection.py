@@ -46,13 +46,13 @@ class LayerSelection:
     @property
     def by_set(self) -> float:
         """The share of all chosen channels that are among the fixed ones."""
-        return float(self.counts[:, list(self.channels)].sum() / self.counts.sum())
+        return int(self.counts[:, list(self.channels)].sum()) / int(self.counts.sum())
 
     @property
     def by_rank(self) -> float:
         """The share of all chosen channels that are fixed at the same rank."""
         ranks = torch.arange(len(self.channels))
-        return float(self.counts[ranks, list(self.channels)].sum() / self.counts.sum())
+        return int(self.counts[ranks, list(self.channels)].sum()) / int(self.counts.sum())
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class SelectionReport:
     after: dict = field(default_factory=dict)
 
     def _share(self, kind: str) -> float:
-        shares = [(getattr(s, kind), float(s.counts.sum())) for s in self.layers.values()]
+        shares = [(getattr(s, kind), int(s.counts.sum())) for s in self.layers.values()]
         return sum(share * count for share, count in shares) / sum(count for _, count in shares)
 
     @property
@@ -112,7 +112,9 @@ class SelectionReport:
         width = max(map(len, [*self.layers, "all layers"]))
         lines = [f"{'selections kept':{width}}  by set  chance  by rank"]
         rows = [*self.layers.items(), ("all layers", self)]
-        lines += [f"{n:{width}}  {s.by_set:6.1%}  {s.by_chance:6.1%}   {s.by_rank:6.1%}" for n, s in rows]
+        lines += [
+            f"{n:{width}}  {s.by_set:6.1%}  {s.by_chance:6.1%}   {s.by_rank:6.1%}" for n, s in rows
+        ]
         for name, value in _numbers(self.before).items():
             if name in self.after:
                 lines.append(f"{name}: {value:.4g} -> {self.after[name]:.4g}")

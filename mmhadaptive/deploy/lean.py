@@ -19,6 +19,7 @@ from mmhadaptive.layers.channel_scores import ECAScores, StaticScores
 from mmhadaptive.layers.dynamic_norm import DynamicNorm
 from mmhadaptive.layers.expansion import GhostExpansion
 from mmhadaptive.ops.reference import product_pairs
+from mmhadaptive.ops.slices import sliced_channels, sliced_products
 
 from .folding import fold_norms, fold_product_norm, score_matrix, set_weights
 
@@ -108,6 +109,7 @@ class LeanExpansion(nn.Module):
         self.pointwise = layer.pointwise
         self.function = getattr(layer.product_norm, "function", "none")
         self.num_selected = layer.num_selected
+        self.fixed_channels = layer.fixed_channels
         self.channels = (layer.in_channels, layer.out_channels - layer.in_channels)
         first, second = product_pairs(layer.num_selected, torch.device("cpu"))
         self.register_buffer("first", first.contiguous())
@@ -118,8 +120,6 @@ class LeanExpansion(nn.Module):
             self.matrix = score_matrix(layer.scores.weight.detach(), layer.in_channels)
         elif layer.selection == "static":
             self.index = layer.scores.weight.detach().topk(self.num_selected).indices
-        else:
-            self.index = torch.arange(self.num_selected)
         self.scale, self.factor = 1.0, torch.ones(self.channels[1], dtype=torch.float64)
         if layer.product_norm is not None:
             self._fold(layer.product_norm, scalable)
@@ -149,12 +149,16 @@ class LeanExpansion(nn.Module):
         return x, self._products(x)
 
     def _products(self, x: Tensor) -> Tensor:
-        z = select(x, self._index(x))
+        fixed = self.fixed_channels
+        z = sliced_channels(x, fixed) if fixed else select(x, self._index(x))
         if self.inner_scale is not None:
             z = z * self.inner_scale
-        products = bounded(
-            self.function, z.index_select(1, self.first) * z.index_select(1, self.second)
+        products = (
+            sliced_products(z)
+            if fixed
+            else z.index_select(1, self.first) * z.index_select(1, self.second)
         )
+        products = bounded(self.function, products)
         return products if self.shift is None else products + self.shift
 
     def _index(self, x: Tensor) -> Tensor:

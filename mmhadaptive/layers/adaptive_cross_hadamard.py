@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmhadaptive.ops import cross_hadamard
 from mmhadaptive.ops.arguments import MAX_SELECTED, MIN_SELECTED, num_products
+from mmhadaptive.ops.slices import sliced_channels, sliced_products
 
 from .channel_scores import ECAScores, StaticScores
 from .dynamic_norm import DynamicNorm
@@ -135,6 +136,7 @@ class AdaptiveCrossHadamard(BaseModule):
             self.temperature = AdaptiveTemperature(tau, tau_rate)
         self.selection = selection
         self.register_buffer("channels", None)
+        self.fixed_channels = list(range(num_selected)) if selection == "fixed" else None
         self.product_norm = (
             build_norm_layer(product_norm_cfg, num_products(num_selected))[1]
             if product_norm_cfg
@@ -180,39 +182,32 @@ class AdaptiveCrossHadamard(BaseModule):
                 raise ValueError(f"needs {self.num_selected} different channels, got {channels}")
             if not all(0 <= channel < self.in_channels for channel in channels):
                 raise ValueError(f"channels must be in 0..{self.in_channels - 1}, got {channels}")
+        device = next((t.device for t in self.state_dict().values()), None)
         if self.selection != "fixed":
-            device = self.scores.weight.device
             del self.scores, self.temperature
             self.selection = "fixed"
-        else:
-            device = None if self.channels is None else self.channels.device
         self._fix(channels, device)
 
-    def _fix(self, channels: list[int] | None, device: torch.device | None = None) -> None:
+    def _fix(self, channels: list[int] | None, device: torch.device | None) -> None:
         # Exporters need the numbers, which a tensor under export does not tell.
-        self._numbers = channels
+        self.fixed_channels = channels or list(range(self.num_selected))
         self.channels = None if channels is None else torch.tensor(channels, device=device)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
         channels = state_dict.get(f"{prefix}channels")
         if self.selection == "fixed" and channels is not None:
-            self._fix(channels.tolist(), next(self.buffers(), channels).device)
+            self.fix_channels(channels.tolist())
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-    def _unrolled(self, x: Tensor) -> Tensor:
-        """The products of fixed channels by slices, for graphs that may not gather."""
-        z = x[:, : self.num_selected]
-        if self.channels is not None:
-            z = torch.cat([x[:, i : i + 1] for i in self._numbers], dim=1)
-        rows = [z[:, i : i + 1] * z[:, i + 1 :] for i in range(self.num_selected - 1)]
-        products = torch.cat(rows, dim=1)
+    def _by_slices(self, x: Tensor) -> Tensor:
+        products = sliced_products(sliced_channels(x, self.fixed_channels))
         norm = self.product_norm
         return torch.cat([x, products if norm is None else norm(products)], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pointwise(x)
         if self.selection == "fixed" and torch.onnx.is_in_onnx_export():
-            return self._unrolled(x)
+            return self._by_slices(x)
         index, gate = self.select(x)
         norm = self.product_norm
         if isinstance(norm, DynamicNorm):

@@ -36,7 +36,7 @@ def check_state_dict(model: nn.Module, state_dict: Mapping, source: str, partial
     for name, layer in model.named_modules():
         # What a layer of fixed channels takes out of a checkpoint if it is there.
         if isinstance(layer, AdaptiveCrossHadamard) and layer.selection == "fixed":
-            channels = f"{name}.channels"
+            channels = f"{name}.channels".removeprefix(".")
             expected.update({channels: (layer.num_selected,)} if channels in found else {})
     problems = [f"{name}: missing" for name in expected if name not in found]
     problems += [f"{name}: unexpected" for name in found if name not in expected]
