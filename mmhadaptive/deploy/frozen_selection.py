@@ -40,7 +40,7 @@ class LayerSelection:
 
     @property
     def by_chance(self) -> float:
-        """The share by set of ``k`` channels that have nothing to do with the choices, ``k / C``."""
+        """The share by set of ``k`` channels that no picture had a say in, ``k / C``."""
         return self.counts.shape[0] / self.counts.shape[1]
 
     @property

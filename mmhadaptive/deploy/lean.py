@@ -41,9 +41,13 @@ def lean(model: nn.Module, products: bool = True) -> nn.Module:
 
 
 def _replace(module: nn.Module, products: bool) -> nn.Module:
-    if type(module).forward is AdaptiveBottleneck.forward and _is_known(module.expand, products):
-        if isinstance(module.se, nn.Identity) and module.depthwise.order[-1] == "act":
-            return LeanBottleneck(module)
+    if (
+        type(module).forward is AdaptiveBottleneck.forward
+        and _is_known(module.expand, products)
+        and isinstance(module.se, nn.Identity)
+        and module.depthwise.order[-1] == "act"
+    ):
+        return LeanBottleneck(module)
     if isinstance(module, AdaptiveCrossHadamard) and _is_known(module, products):
         return LeanCrossHadamard(module)
     for name, child in module.named_children():
@@ -81,17 +85,19 @@ def bounded(function: str, x: Tensor) -> Tensor:
 
 def select(x: Tensor, index: Tensor) -> Tensor:
     """The channels ``index``, (k,) or (N, k), of x (N, C, H, W)."""
+    if not torch.onnx.is_in_onnx_export():
+        if index.dim() == 1:
+            return x.index_select(1, index)
+        return x.gather(1, index[:, :, None, None].expand(-1, -1, *x.shape[2:]))
+    shape = (x.shape[0], index.shape[-1], *x.shape[2:])
     if index.dim() == 1:
-        return x.index_select(1, index)
-    if torch.onnx.is_in_onnx_export():
+        # index_select would first reshape the index.
         return torch.onnx.ops.symbolic(
-            "GatherND",
-            (x, index.unsqueeze(2)),
-            dict(batch_dims=1),
-            dtype=x.dtype,
-            shape=(*index.shape, *x.shape[2:]),
+            "Gather", (x, index), dict(axis=1), dtype=x.dtype, shape=shape
         )
-    return x.gather(1, index[:, :, None, None].expand(-1, -1, *x.shape[2:]))
+    return torch.onnx.ops.symbolic(
+        "GatherND", (x, index.unsqueeze(2)), dict(batch_dims=1), dtype=x.dtype, shape=shape
+    )
 
 
 class LeanExpansion(nn.Module):
@@ -126,7 +132,7 @@ class LeanExpansion(nn.Module):
 
     def _fold(self, norm: nn.Module, scalable: bool) -> None:
         scale, self.factor, shift = fold_product_norm(norm)
-        dtype = self.first_dtype(norm)
+        dtype = (norm.running_mean if isinstance(norm, _BatchNorm) else norm.alpha).dtype
         if self.function == "sigmoid":
             shift = shift - 0.5
         if shift.any():
@@ -140,10 +146,6 @@ class LeanExpansion(nn.Module):
         else:
             self.inner_scale = scale.to(dtype)
 
-    @staticmethod
-    def first_dtype(norm: nn.Module) -> torch.dtype:
-        return next(norm.parameters()).dtype
-
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.pointwise(x)
         return x, self._products(x)
@@ -153,13 +155,12 @@ class LeanExpansion(nn.Module):
         z = sliced_channels(x, fixed) if fixed else select(x, self._index(x))
         if self.inner_scale is not None:
             z = z * self.inner_scale
-        products = (
-            sliced_products(z)
-            if fixed
-            else z.index_select(1, self.first) * z.index_select(1, self.second)
-        )
-        products = bounded(self.function, products)
-        return products if self.shift is None else products + self.shift
+        if fixed:
+            products = sliced_products(z)
+        else:
+            products = select(z, self.first) * select(z, self.second)
+        y = bounded(self.function, products)
+        return y if self.shift is None else y + self.shift
 
     def _index(self, x: Tensor) -> Tensor:
         if self.matrix is None:
