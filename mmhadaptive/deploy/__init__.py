@@ -9,8 +9,13 @@ from importlib import import_module
 
 # Of each public name, the module that has it.
 _MODULES = {
+    "OnnxRunner": "onnx_runner",
+    "check_onnx": "check_export",
+    "describe": "metadata",
     "export_onnx": "onnx_export",
+    "export_pt2": "torch_export",
     "freeze_selection": "frozen_selection",
+    "quantize_onnx": "quantize",
 }
 
 __all__ = sorted(_MODULES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
@@ -23,20 +25,18 @@ def fold_norms(model: nn.Module) -> nn.Module:
     Returns:
         The model.
     """
-    folded: dict[nn.Module, nn.Module] = {}
+    users: dict[nn.Module, list[ConvModule]] = {}
     for module in model.modules():
-        if not isinstance(module, ConvModule) or not _norm_follows(module):
-            continue
-        norm, conv = module.norm, module.conv
-        if conv in folded:
-            # Heads that share a convolution between levels may normalise each level by itself.
-            if folded[conv] is not norm:
-                raise ValueError("a convolution is shared by several batch normalisations")
-        else:
-            _fold_norm(conv, norm)
-            folded[conv] = norm
-        setattr(module, module.norm_name, nn.Identity())
-        module.with_norm = False
+        if isinstance(module, ConvModule) and _norm_follows(module):
+            users.setdefault(module.conv, []).append(module)
+    for conv, modules in users.items():
+        # Levels of a pyramid may share a convolution and not what follows it; then each gets one.
+        copies = [copy.deepcopy(conv) for _ in modules[1:]]
+        for module, own in zip(modules, [conv, *copies], strict=True):
+            module.conv = own
+            _fold_norm(own, module.norm)
+            setattr(module, module.norm_name, nn.Identity())
+            module.with_norm = False
     return model
 
 

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from mmhadaptive.io.user_errors import UserError
 from mmhadaptive.io.whole import write_file
+from mmhadaptive.optional import needs
+
+with needs("onnx and onnxscript", "pip install 'mmhadaptive[onnx]'", user="export to ONNX"):
+    import onnx
+    import onnxscript  # noqa: F401
 
 from .lean import lean
+from .metadata import to_properties
+from .networks import OUTPUTS, DetectorBoxes, RawNetwork, task_of
+from .nms_graph import append_nms
 
-OPSET = 20
-
-
-class _Network(nn.Module):
-    """What a model computes of a tensor, without the data preprocessor and the predictions."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.whole = hasattr(model, "data_preprocessor")
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        y = self.model(x, mode="tensor") if self.whole else self.model(x)
-        return _flat(y)
-
-
-def _flat(y) -> list[Tensor]:
-    return [y] if isinstance(y, Tensor) else [t for part in y for t in _flat(part)]
+# What torch's exporter writes without conversion is 18; HardSwish is in all of them.
+OPSET, OLDEST = 20, 18
 
 
 def export_onnx(
@@ -39,34 +33,105 @@ def export_onnx(
     path: str | os.PathLike,
     size: Sequence[int],
     batch: int | None = 1,
+    outputs: str = "raw",
     opset: int = OPSET,
+    metadata: Mapping | None = None,
     custom_translation_table: dict[Callable, Callable] | None = None,
 ) -> None:
-    """Write a model as an ONNX file.
+    """Write a model as an ONNX file of standard operators, by torch's current exporter.
+
+    The input ``image`` is (batch, 3, height, width), float32, normalised. Outputs: of a classifier
+    ``logits`` (batch, classes); of a backbone ``map_0`` and so on; of a detector
+
+    ``raw``
+        ``scores_0``, ... and ``boxes_0``, ...: the maps of the head, level by level;
+    ``boxes``
+        ``boxes`` (batch, P, 4), decoded, and ``scores`` (batch, P, classes);
+    ``nms``
+        ``boxes`` (M, 4), ``scores``, ``labels`` and ``images`` (M,): what mmdet predicts for the
+        pictures of the batch together, by standard ``NonMaxSuppression``, the best first.
+
+    Boxes are x1, y1, x2, y2 in pixels of the input.
 
     Args:
-        model: mmpretrain's classifier, mmdet's detector, or a backbone. It is not changed.
-        path: The file.
+        model: mmpretrain's classifier, mmdet's single-stage detector, or a backbone. It is not
+            changed.
+        path: The file, which is written whole or not at all.
         size: Height and width of the input.
-        batch: Number of pictures, or None for any number.
-        opset: Version of ONNX's operators.
-        custom_translation_table: As in ``torch.onnx.export``. An operator that is in it is not
-            taken apart.
+        batch: Number of pictures, or None for any number. At 1 the graph is the leanest.
+        outputs: ``raw``, ``boxes`` or ``nms``.
+        opset: Version of ONNX's operators, 18 or newer.
+        metadata: Of the file: :func:`mmhadaptive.deploy.describe`.
+        custom_translation_table: As in ``torch.onnx.export``. If the cross-Hadamard operator is in
+            it, layers stay calls of the operator.
+
+    Raises:
+        UserError: The opset is too old or too new, or the model cannot have these outputs.
     """
-    operator = torch.ops.mmhadaptive.cross_hadamard.default
-    products = operator not in (custom_translation_table or {})
-    network = _Network(lean(copy.deepcopy(model).cpu().float().eval(), products)).eval()
+    if outputs not in OUTPUTS:
+        raise UserError(f"outputs must be one of {', '.join(OUTPUTS)}, got {outputs!r}")
+    if opset < OLDEST:
+        raise UserError(f"opset {opset} is too old: torch's exporter writes {OLDEST} and newer")
+    network = build_network(model, size, outputs, custom_translation_table)
     x = torch.zeros(2 if batch is None else batch, 3, *size)
-    shapes = ({0: torch.export.Dim("batch")},) if batch is None else None
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # Of torch's own use of itself.
+        warnings.filterwarnings("ignore", category=FutureWarning)
         program = torch.onnx.export(
             network,
             (x,),
             input_names=["image"],
+            output_names=network.names(network(x)),
             opset_version=opset,
             dynamo=True,
-            dynamic_shapes=shapes,
+            dynamic_shapes=({0: torch.export.Dim("batch")},) if batch is None else None,
             custom_translation_table=custom_translation_table,
             verbose=False,
         )
-    write_file(Path(path), program.model_proto.SerializeToString())
+    proto = finished(program.model_proto, opset)
+    if outputs == "nms" and task_of(model) == "detector":
+        proto = append_nms(proto, model.test_cfg, single=batch == 1)
+    for key, value in to_properties(metadata or {}).items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, value
+    write_file(Path(path), proto.SerializeToString())
+
+
+def build_network(
+    model: nn.Module,
+    size: Sequence[int],
+    outputs: str,
+    custom_translation_table: dict[Callable, Callable] | None = None,
+) -> RawNetwork | DetectorBoxes:
+    """A copy of the model in its leanest form, with these outputs (``nms``: as ``boxes``)."""
+    operator = torch.ops.mmhadaptive.cross_hadamard.default
+    products = operator not in (custom_translation_table or {})
+    model = lean(copy.deepcopy(model).cpu().float().eval(), products)
+    decoded = outputs != "raw" and task_of(model) == "detector"
+    return (DetectorBoxes(model, size) if decoded else RawNetwork(model)).eval()
+
+
+def finished(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The exporter's graph, checked, and with pooling by the operator for it."""
+    written = next(each.version for each in proto.opset_import if each.domain == "")
+    if written != opset:
+        raise UserError(f"torch's exporter can't write opset {opset}; it wrote {written}")
+    _pool(proto.graph)
+    return proto
+
+
+def _pool(graph: onnx.GraphProto) -> None:
+    """Write means over height and width of maps as GlobalAveragePool, which ONNX Runtime has in the
+    layout of its convolutions."""
+    shapes = {each.name: len(each.type.tensor_type.shape.dim) for each in graph.value_info}
+    constants = {each.name: each for each in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "ReduceMean" or len(node.input) != 2 or node.input[1] not in constants:
+            continue
+        axes = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
+        kept = next((each.i for each in node.attribute if each.name == "keepdims"), 1)
+        if kept and shapes.get(node.input[0]) == 4 and sorted(axis % 4 for axis in axes) == [2, 3]:
+            pool = onnx.helper.make_node(
+                "GlobalAveragePool", node.input[:1], node.output, name=node.name
+            )
+            node.CopyFrom(pool)
