@@ -2,6 +2,7 @@
 // its own copies.
 #pragma once
 
+#include "../core/activation.h"
 #include "depthwise_convolution_kernels.h"
 #include "vector_loops.h"
 
@@ -134,6 +135,7 @@ struct Convolved {
   int64_t weight_row;
   int64_t weight_step;
   int64_t weight_tap;
+  Activation activation;  // of the sums
 };
 
 // One row of these, at a vector of the channels.
@@ -147,6 +149,7 @@ struct ConvolvedRow {
   int64_t weight_step;
   int64_t weight_tap;
   int count;
+  Activation activation;
 };
 
 // Neighbouring columns share the loads of `from`, and their sums stay in registers.
@@ -191,6 +194,12 @@ MMHADAPTIVE_INLINE void write_columns(
   using Math = VectorMath<A>;
   typename Math::V sums[columns];
   convolve_columns<A, taps, columns>(row, column, sums);
+  if (row.activation != Activation::kNone) {
+#pragma GCC unroll 8
+    for (int c = 0; c < columns; ++c) {
+      sums[c] = activated(row.activation, sums[c]);
+    }
+  }
   to += column * to_column;
   if (part >= Math::lanes) {
 #pragma GCC unroll 8
@@ -225,7 +234,8 @@ void convolve(const Convolved<T>& given) {
                                 given.weight + rows.first * given.weight_row + lane,
                                 given.weight_step,
                                 given.weight_tap,
-                                rows.count};
+                                rows.count,
+                                given.activation};
       T* to = given.to + y * given.to_row + lane;
       const int64_t width = given.width;
       int64_t column = 0;
@@ -271,7 +281,8 @@ MMHADAPTIVE_INLINE auto into_scratch(const Convolved<T>& given,
                       given.weight,
                       given.weight_row,
                       given.weight_step,
-                      given.weight_tap};
+                      given.weight_tap,
+                      given.activation};
 }
 
 // Calls body(T{}, Constant<layout>{}) for the element.

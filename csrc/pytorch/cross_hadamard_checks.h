@@ -8,18 +8,14 @@
 
 namespace mmhadaptive {
 
-inline Norm parse_norm(const std::string& norm) {
-  if (norm == "softsign") {
-    return Norm::kSoftsign;
+inline Norm parse_norm(const std::string& name) {
+  for (const NamedNorm& known : kNorms) {
+    if (name == known.name) {
+      return known.norm;
+    }
   }
-  if (norm == "sigmoid") {
-    return Norm::kSigmoid;
-  }
-  if (norm == "algebraic") {
-    return Norm::kAlgebraic;
-  }
-  STD_TORCH_CHECK(norm == "none",
-                  "norm must be 'softsign', 'sigmoid', 'algebraic' or 'none', got '", norm, "'");
+  STD_TORCH_CHECK(false, "norm must be 'softsign', 'sigmoid', 'algebraic' or 'none', got '", name,
+                  "'");
   return Norm::kNone;
 }
 
@@ -54,7 +50,7 @@ inline void check_parameter(const char* name, const OptionalTensor& t, int64_t s
   }
 }
 
-inline void check_tensors(const Tensor& x, const Tensor& index, const Tensor& gate) {
+inline void check_index(const Tensor& x, const Tensor& index) {
   STD_TORCH_CHECK(x.dim() == 4, "x must have 4 dimensions (N, C, H, W), got ", x.dim());
   const ScalarType type = x.scalar_type();
   STD_TORCH_CHECK(type == ScalarType::Float || type == ScalarType::Double ||
@@ -67,12 +63,16 @@ inline void check_tensors(const Tensor& x, const Tensor& index, const Tensor& ga
   STD_TORCH_CHECK(k >= kMinSelected && k <= kMaxSelected, "index must select ", kMinSelected,
                   " to ", kMaxSelected, " channels, got ", k);
   STD_TORCH_CHECK(k <= x.size(1), "index selects ", k, " channels, but x has ", x.size(1));
+  STD_TORCH_CHECK(index.device() == x.device(), "index must be on the device of x");
+}
+
+inline void check_gate(const Tensor& x, const Tensor& index, const Tensor& gate) {
+  const int64_t k = index.size(1);
   STD_TORCH_CHECK(gate.dim() == 2 && gate.size(0) == x.size(0) && gate.size(1) == k,
                   "gate must have the shape of index");
   STD_TORCH_CHECK(gate.scalar_type() == accumulate_type(x),
                   "gate must be float64 if x is float64, else float32");
-  STD_TORCH_CHECK(index.device() == x.device() && gate.device() == x.device(),
-                  "index and gate must be on the device of x");
+  STD_TORCH_CHECK(gate.device() == x.device(), "gate must be on the device of x");
 }
 
 // What both directions are given.
@@ -80,7 +80,8 @@ inline Norm check_arguments(const Tensor& x, const Tensor& index, const Tensor& 
                             const OptionalTensor& alpha, const OptionalTensor& weight,
                             const std::string& norm_name) {
   const Norm norm = parse_norm(norm_name);
-  check_tensors(x, index, gate);
+  check_index(x, index);
+  check_gate(x, index, gate);
   check_parameter("alpha", alpha, 1, norm, x);
   check_parameter("weight", weight, pair_count(static_cast<int>(index.size(1))), norm, x);
   return norm;

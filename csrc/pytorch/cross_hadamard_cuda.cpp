@@ -3,7 +3,9 @@
 #include <torch/headeronly/util/shim_utils.h>
 
 #include "../cuda/cross_hadamard.h"
+#include "../cuda/cross_hadamard_depthwise.h"
 #include "cross_hadamard.h"
+#include "cross_hadamard_depthwise.h"
 
 namespace mmhadaptive {
 namespace {
@@ -39,6 +41,10 @@ struct Cuda {
           call.shape.selected);
   }
 
+  static void cross_hadamard_depthwise(const CrossHadamardDepthwiseCall& call, const Tensor& x) {
+    check(cuda::cross_hadamard_depthwise(call, stream(x)), "depthwise step", call.selected);
+  }
+
   static void backward(const BackwardCall& call, const Tensor& x) {
     const int64_t tiles_per_block = cuda::tiles_per_block(call.shape, multiprocessors(x));
     const cuda::BackwardPlan plan = cuda::plan_backward(call.shape, tiles_per_block);
@@ -59,4 +65,6 @@ struct Cuda {
 STABLE_TORCH_LIBRARY_IMPL(mmhadaptive, CUDA, m) {
   m.impl("cross_hadamard", TORCH_BOX(&mmhadaptive::forward<mmhadaptive::Cuda>));
   m.impl("cross_hadamard_backward", TORCH_BOX(&mmhadaptive::backward<mmhadaptive::Cuda>));
+  m.impl("cross_hadamard_depthwise",
+         TORCH_BOX(&mmhadaptive::cross_hadamard_depthwise<mmhadaptive::Cuda>));
 }

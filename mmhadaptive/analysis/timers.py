@@ -67,16 +67,48 @@ def median_times(functions: dict[str, Callable[[], object]], rounds: int) -> dic
 
     Each is called once before; work on a GPU is waited for.
     """
-    times = {name: [] for name in functions}
-    for turn in range(rounds + 1):
-        for name, function in functions.items():
-            _synchronize()
-            start = time.perf_counter()
-            function()
-            _synchronize()
-            if turn:
-                times[name].append(time.perf_counter() - start)
+    times = times_in_turns(functions, rounds)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def times_in_turns(
+    functions: dict[str, Callable[[], object]],
+    rounds: int,
+    calls: int = 1,
+    untimed: int = 0,
+    warm_up: int = 1,
+    report: Callable[[int], None] = lambda number: None,
+) -> dict[str, list[float]]:
+    """The seconds of calls of functions that take turns; work on a GPU is waited for.
+
+    Args:
+        functions: By name.
+        rounds: In each of them every function has a turn.
+        calls: That are timed in a turn, each by itself.
+        untimed: Calls before them in each turn, which bring what the function reads back into the
+            caches, from which those before it drove it.
+        warm_up: Calls of each function before the first round.
+        report: Is called after every round with its number, from 1.
+
+    Returns:
+        By name, ``rounds * calls`` times, in their order.
+    """
+    times = {name: [] for name in functions}
+    for _ in range(warm_up):
+        for function in functions.values():
+            function()
+    for number in range(1, rounds + 1):
+        for name, function in functions.items():
+            for _ in range(untimed):
+                function()
+            for _ in range(calls):
+                _synchronize()
+                start = time.perf_counter()
+                function()
+                _synchronize()
+                times[name].append(time.perf_counter() - start)
+        report(number)
+    return times
 
 
 def _synchronize() -> None:

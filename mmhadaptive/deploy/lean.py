@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmhadaptive.layers import AdaptiveBottleneck, AdaptiveCrossHadamard
@@ -22,6 +23,10 @@ from mmhadaptive.ops.reference import product_pairs
 from mmhadaptive.ops.slices import sliced_channels, sliced_products
 
 from .folding import fold_norms, fold_product_norm, score_matrix, set_weights
+from .merged_convolutions import merge_convolutions, merge_stem
+
+# ONNX Runtime takes a convolution for its fast layout where channels are a multiple of that.
+ALIGNMENT = 4
 
 
 def lean(model: nn.Module, products: bool = True) -> nn.Module:
@@ -37,7 +42,7 @@ def lean(model: nn.Module, products: bool = True) -> nn.Module:
     Returns:
         The model, or what takes its place.
     """
-    return _replace(fold_norms(model), products)
+    return _replace(merge_stem(fold_norms(model)), products)
 
 
 def _replace(module: nn.Module, products: bool) -> nn.Module:
@@ -107,7 +112,8 @@ class LeanExpansion(nn.Module):
 
     Args:
         layer: The layer, with its batch normalisation folded.
-        scalable: Whether ``scale`` may be other than 1.
+        scalable: Whether ``scale`` may be other than 1, and there may be some products more, up to
+            the next multiple of :data:`ALIGNMENT`, which are to be given no weight.
     """
 
     def __init__(self, layer: AdaptiveCrossHadamard, scalable: bool) -> None:
@@ -116,10 +122,11 @@ class LeanExpansion(nn.Module):
         self.function = getattr(layer.product_norm, "function", "none")
         self.num_selected = layer.num_selected
         self.fixed_channels = layer.fixed_channels
-        self.channels = (layer.in_channels, layer.out_channels - layer.in_channels)
         first, second = product_pairs(layer.num_selected, torch.device("cpu"))
-        self.register_buffer("first", first.contiguous())
-        self.register_buffer("second", second.contiguous())
+        self.extra = extra = -len(first) % ALIGNMENT if scalable else 0
+        self.channels = (layer.in_channels, len(first) + extra)
+        self.register_buffer("first", functional.pad(first, (0, extra)))
+        self.register_buffer("second", functional.pad(second, (0, extra)))
         for name in ("index", "matrix", "inner_scale", "shift"):
             self.register_buffer(name, None)
         if layer.selection == "eca":
@@ -131,12 +138,14 @@ class LeanExpansion(nn.Module):
             self._fold(layer.product_norm, scalable)
 
     def _fold(self, norm: nn.Module, scalable: bool) -> None:
-        scale, self.factor, shift = fold_product_norm(norm)
+        scale, factor, shift = fold_product_norm(norm)
+        self.factor[: len(factor)] = factor
         dtype = (norm.running_mean if isinstance(norm, _BatchNorm) else norm.alpha).dtype
         if self.function == "sigmoid":
             shift = shift - 0.5
         if shift.any():
-            self.shift = shift.to(dtype)[:, None, None]
+            extra = self.channels[1] - len(shift)
+            self.shift = functional.pad(shift.to(dtype), (0, extra))[:, None, None]
         if scale == 1:
             return
         if scalable and isinstance(self.pointwise, ConvModule) and not self.pointwise.with_norm:
@@ -156,7 +165,7 @@ class LeanExpansion(nn.Module):
         if self.inner_scale is not None:
             z = z * self.inner_scale
         if fixed:
-            products = sliced_products(z)
+            products = sliced_products(z, self.extra)
         else:
             products = select(z, self.first) * select(z, self.second)
         y = bounded(self.function, products)
@@ -215,6 +224,10 @@ class LeanBottleneck(nn.Module):
             block.depthwise.conv, self.expand.channels, (1 / self.expand.scale, self.expand.factor)
         )
         self.project = _split_projection(block.project.conv, self.expand.channels)
+        if ghost and not (self.expand.cheap.with_norm or self.expand.cheap.with_activation):
+            merged = merge_convolutions(self.expand.cheap.conv, self.depthwise[1])
+            if merged is not None:
+                self.expand.cheap, self.depthwise[1] = nn.Identity(), merged
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.with_residual else None
@@ -228,8 +241,12 @@ class LeanBottleneck(nn.Module):
 
 
 def _split_depthwise(conv: nn.Conv2d, sizes: Sequence[int], factors: Sequence) -> nn.ModuleList:
-    weights = conv.weight.detach().split(sizes)
-    biases = [None] * len(sizes) if conv.bias is None else conv.bias.detach().split(sizes)
+    # What there is more has no weight.
+    extra = sum(sizes) - len(conv.weight)
+    weights = functional.pad(conv.weight.detach(), 6 * (0,) + (0, extra)).split(sizes)
+    biases = [None] * len(sizes)
+    if conv.bias is not None:
+        biases = functional.pad(conv.bias.detach(), (0, extra)).split(sizes)
     parts = nn.ModuleList()
     for weight, bias, factor in zip(weights, biases, factors, strict=True):
         part = nn.Conv2d(
@@ -249,8 +266,8 @@ def _split_depthwise(conv: nn.Conv2d, sizes: Sequence[int], factors: Sequence) -
 
 def _split_projection(conv: nn.Conv2d, sizes: Sequence[int]) -> nn.ModuleList:
     parts = nn.ModuleList()
-    bias = conv.bias
-    for weight in conv.weight.detach().split(sizes, dim=1):
+    bias, extra = conv.bias, sum(sizes) - conv.weight.shape[1]
+    for weight in functional.pad(conv.weight.detach(), 4 * (0,) + (0, extra)).split(sizes, dim=1):
         part = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=bias is not None)
         set_weights(part, weight, bias)
         parts.append(part)

@@ -21,6 +21,8 @@ _WARNED = (
     "faster_coco_eval is not installed",
     # Of mmdet's inferencer, which returns its pictures.
     "Failed to add <class 'mmengine.visualization.vis_backend.LocalVisBackend'>",
+    # Of every Hsigmoid, whose arguments mmdet and mmpretrain give.
+    "In MMCV v1.4.4, we modified the default value of args",
     # Of predictions that reach beyond the picture.
     "Warning: The bbox is out of bounds",
     "Warning: The polygon is out of bounds",

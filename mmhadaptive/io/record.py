@@ -15,18 +15,26 @@ import torch
 from .whole import write_file
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "mmpretrain", "timm", "transformers")
+PACKAGES = (
+    *("torch", "mmengine", "mmcv", "mmdet", "mmpretrain", "timm", "transformers"),
+    *("onnx", "onnxruntime", "onnxruntime-gpu"),
+)
 
 
-def _device() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def cpu_name() -> str:
+    """The name of this machine's processor, as it calls itself."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0].partition(":")[2].strip() if names else cpu
-    return f"{cpu}, {torch.get_num_threads()} threads"
+    return cpu
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{cpu_name()}, {torch.get_num_threads()} threads"
 
 
 def _versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 Importing this package registers nothing; the hooks that draw in a run are those of the engine.
 """
 
+from .accuracy_latency import draw_accuracy_latency
 from .augmented_samples import draw_classification_samples, draw_detection_samples
 from .complexity_curves import draw_complexity
 from .confusion_matrix import draw_confusion_matrix
@@ -12,6 +13,7 @@ from .png import to_png
 from .training_curves import draw_training
 
 __all__ = [
+    "draw_accuracy_latency",
     "draw_classification_samples",
     "draw_complexity",
     "draw_confusion_matrix",

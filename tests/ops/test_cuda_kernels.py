@@ -14,8 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from literal import assert_matches, literal, make_inputs, results
+from test_cross_hadamard_depthwise import assert_matches as assert_depthwise
+from test_cross_hadamard_depthwise import make_inputs as make_depthwise
 
 from mmhadaptive.ops.arguments import STRATEGIES
+from mmhadaptive.ops.cross_hadamard_depthwise import ACTIVATIONS
 
 HERE = Path(__file__).parent
 # As in the enumeration of csrc/core/cross_hadamard.h.
@@ -43,6 +46,19 @@ class Arguments(ctypes.Structure):
         + [(name, ctypes.c_void_p) for name in ("index", "gate", "alpha", "weight", "bias")]
         + [("strategy", ctypes.c_char_p)]
     )  # fmt: skip
+
+
+class DepthwiseArguments(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            *("batch", "channels", "height", "width", "selected"),
+            *("kernel", "stride", "padding", "interleaved", "norm", "activation"),
+        )
+    ] + [
+        (name, ctypes.c_void_p)
+        for name in ("index", "alpha", "norm_weight", "norm_bias", "weight", "bias")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +228,50 @@ def test_slices_are_read_in_place(kernels):
     whole = torch.full((4, 30, 4, 5), torch.nan)
     whole[::2, 9:21] = inputs.x
     check(kernels, replace(inputs, x=whole[::2, 9:21]))
+
+
+def emulate_depthwise(kernels, inputs):
+    x = inputs.x
+    interleaved = not x.is_contiguous()
+    form = torch.channels_last if interleaved else torch.contiguous_format
+    small = (inputs.index, inputs.alpha, inputs.norm_weight, inputs.norm_bias)
+    small = (*small, inputs.weight, inputs.bias)
+    kernel = inputs.weight.shape[-1]
+    arguments = DepthwiseArguments(
+        *(*x.shape, inputs.index.shape[1], kernel, inputs.stride, inputs.padding),
+        *(interleaved, NORMS.index(inputs.norm), list(ACTIVATIONS).index(inputs.activation)),
+        *(t.data_ptr() for t in small),
+    )
+    sizes = ((size + 2 * inputs.padding - kernel) // inputs.stride + 1 for size in x.shape[2:])
+    memory, y = guarded((len(x), len(inputs.weight), *sizes), x.dtype, form)
+    name = {torch.float32: "float", torch.bfloat16: "bfloat16"}[x.dtype]
+    getattr(kernels, f"depthwise_{name}")(
+        ctypes.byref(arguments), ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(y.data_ptr())
+    )
+    check_guards(memory)
+    return y
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_depthwise_step(kernels, activation, norm, channels_last):
+    inputs = make_depthwise(norm=norm, activation=activation, channels_last=channels_last)
+    assert_depthwise(emulate_depthwise(kernels, inputs), inputs)
+
+
+# More channels than a block has, maps of several tiles, more images than the grid.
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    ("batch", "channels", "size", "selected", "kernel"),
+    [(5, 33, (7, 7), 6, 7), (1, 7, (19, 35), 5, 5), (2, 5, (40, 3), 2, 3), (1, 3, (1, 1), 3, 1)],
+)
+def test_depthwise_sizes(
+    kernels, batch, channels, size, selected, kernel, stride, dtype, channels_last
+):
+    inputs = make_depthwise(
+        batch, channels, *size, selected, kernel, stride, dtype=dtype, channels_last=channels_last
+    )
+    assert_depthwise(emulate_depthwise(kernels, inputs), inputs)

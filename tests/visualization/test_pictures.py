@@ -10,6 +10,7 @@ from mmengine.structures import InstanceData
 
 from mmhadaptive.models.data_preprocessors import BatchAugmentPreprocessor
 from mmhadaptive.visualization import (
+    draw_accuracy_latency,
     draw_classification_samples,
     draw_complexity,
     draw_confusion_matrix,
@@ -42,6 +43,32 @@ def test_complexity_curves():
     assert lines_of(macs) == [[(2, 2 * i), (4, 4 * i)] for i in (1, 2, 3)]
     assert lines_of(flops) == [[(2, 20 * i), (4, 40 * i)] for i in (1, 2, 3)]
     assert macs.get_xlabel() == "expansion ratio"
+
+
+def test_accuracies_over_latencies():
+    """A line a family, from the fastest to the slowest; what was not measured is left out."""
+
+    def row(network, median, form="fused", **top1):
+        times = {form: dict(q1=median - 1, median=median, q3=median + 2)}
+        return dict(network=network, milliseconds=times, paper=dict(top1=top1))
+
+    rows = [
+        row("hadaptive_m", 9.0, A=74.0, B=78.0),
+        row("mobilenetv4_conv_small", 6.0, A=73.0, B=73.5),
+        row("hadaptive_s", 4.0, A=73.5, B=74.0),
+        row("starnet_s1", 5.0, "eager", A=72.0, B=73.0),
+    ]
+    left, right = draw_accuracy_latency(rows, "fused", "title").axes
+    assert [lines_of(axes)[0] for axes in (left, right)] == [
+        [(4.0, 73.5), (9.0, 74.0)],
+        [(4.0, 74.0), (9.0, 78.0)],
+    ]
+    ours, other = left.containers
+    assert (ours.get_label(), other.get_label()) == ("hadaptive", "mobilenetv4_conv")
+    assert (ours.lines[0].get_marker(), other.lines[0].get_marker()) == ("*", "o")
+    (bars,) = ours.lines[2]
+    assert [segment[:, 0].tolist() for segment in bars.get_segments()] == [[3.0, 6.0], [8.0, 11.0]]
+    assert left.get_ylabel() == "A, top-1, paper"
 
 
 def test_speedups():

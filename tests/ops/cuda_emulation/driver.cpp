@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "../../../csrc/cuda/cross_hadamard_backward_kernels.cuh"
+#include "../../../csrc/cuda/cross_hadamard_depthwise_kernels.cuh"
 #include "../../../csrc/cuda/cross_hadamard_forward_kernels.cuh"
 #include "../../../csrc/cuda/cross_hadamard_plan.h"
 
@@ -23,6 +24,13 @@ struct Arguments {
   const int64_t *index;
   const float *gate, *alpha, *weight, *bias;
   const char *strategy;
+};
+
+struct DepthwiseArguments {
+  int64_t batch, channels, height, width, selected;
+  int64_t kernel, stride, padding, interleaved, norm, activation;
+  const int64_t *index;
+  const float *alpha, *norm_weight, *norm_bias, *weight, *bias;
 };
 
 Strategy strategy_of(const Arguments &a) {
@@ -129,6 +137,43 @@ void backward(const Arguments &a, NormOf norm, const T *x, const T *dy, T *dx,
                     dbias, dalpha);
 }
 
+template <class T>
+void depthwise(const DepthwiseArguments &a, const T *x, T *y) {
+  const int k = static_cast<int>(a.selected), pairs = pair_count(k);
+  CrossHadamardDepthwiseCall call{};
+  call.shape = {a.batch,
+                a.channels,
+                a.height,
+                a.width,
+                static_cast<int>(a.kernel),
+                static_cast<int>(a.stride),
+                static_cast<int>(a.padding)};
+  call.pairs = pairs;
+  call.layout = a.interleaved ? Layout::kInterleaved : Layout::kPlanar;
+  const int64_t pixels = a.height * a.width;
+  const ExpandOp<T> op{call.shape,
+                       k,
+                       pairs,
+                       a.index,
+                       a.alpha,
+                       a.norm_weight,
+                       a.norm_bias,
+                       a.weight,
+                       a.bias,
+                       static_cast<Activation>(a.activation),
+                       {x, a.channels * pixels, a.interleaved ? a.channels : pixels},
+                       y,
+                       a.interleaved != 0};
+  ExpandPlan plan = plan_expand(call);
+  // Blocks take turns with the images where there are more than a grid has.
+  plan.grid_z = std::min(plan.grid_z, 2u);
+  const ExpandShared<float> shared(nullptr, plan, call.shape.kernel);
+  // Fewer threads than in the real launch, so that all loops go round.
+  emulation::launch(cross_hadamard_depthwise_tiled<T>,
+                    {plan.grid_x, plan.grid_y, plan.grid_z}, {64, 1, 1},
+                    shared.bytes, op, AnyNorm{static_cast<Norm>(a.norm)}, plan);
+}
+
 // Both kinds of kernels: for one normalisation and for any.
 template <class Body> void with_norm(const Arguments &a, const Body &body) {
   if (any_norm(a).norm == Norm::kSoftsign) {
@@ -167,6 +212,14 @@ void backward_bfloat16(const Arguments *a, const __nv_bfloat16 *x,
                        const __nv_bfloat16 *dy, __nv_bfloat16 *dx, float *dgate,
                        float *dalpha, float *dweight, float *dbias) {
   backward_by_norm<__nv_bfloat16>(*a, x, dy, dx, dgate, dalpha, dweight, dbias);
+}
+
+void depthwise_float(const DepthwiseArguments *a, const float *x, float *y) {
+  depthwise(*a, x, y);
+}
+void depthwise_bfloat16(const DepthwiseArguments *a, const __nv_bfloat16 *x,
+                        __nv_bfloat16 *y) {
+  depthwise(*a, x, y);
 }
 
 } // extern "C"
