@@ -105,6 +105,11 @@ def append_nms(model: onnx.ModelProto, test_cfg: Mapping, single: bool) -> onnx.
     head = onnx.compose.add_prefix(
         model, "network/", rename_nodes=False, rename_inputs=False, rename_value_infos=False
     )
-    return onnx.compose.merge_models(
+    merged = onnx.compose.merge_models(
         head, tail, [("network/boxes", "boxes_in"), ("network/scores", "scores_in")]
     )
+    # It has those of both.
+    versions = {each.domain: each.version for each in merged.opset_import}
+    del merged.opset_import[:]
+    merged.opset_import.extend(onnx.helper.make_opsetid(*each) for each in versions.items())
+    return merged
