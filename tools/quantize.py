@@ -24,7 +24,7 @@ from mmhadaptive.engine.launch import build_runner, config_arguments, read_confi
 from mmhadaptive.engine.training_pictures import training_pictures
 from mmhadaptive.engine.unwrap import unwrap
 from mmhadaptive.io.record import write_record
-from mmhadaptive.io.user_errors import run_script
+from mmhadaptive.io.user_errors import UserError, run_script
 
 
 def parse_args() -> argparse.Namespace:
@@ -76,17 +76,21 @@ def main() -> None:
     runner.logger.setLevel("WARNING")
     runner.load_or_resume()
     model = unwrap(runner.model).eval()
-    about = describe(cfg, model)
-    outputs = args.outputs if about["task"] == "detector" else "raw"
     with TemporaryDirectory() as folder, DefaultScope.overwrite_default_scope(cfg.default_scope):
         files = dict(float32=Path(folder, "float32.onnx"), int8=args.out)
-        export_onnx(model, files["float32"], about["size"], outputs=outputs, metadata=about)
         loader = training_pictures(cfg, args.pictures, args.seed)
         pictures = [
             picture[None].cpu().numpy()
             for batch in track(loader, "Pictures")
             for picture in model.data_preprocessor(batch, False)["inputs"]
         ]
+        shapes = {picture.shape for picture in pictures}
+        if len(shapes) > 1:
+            raise UserError(f"the test pipeline gives pictures of several sizes: {sorted(shapes)}")
+        size = pictures[0].shape[-2:]
+        about = describe(cfg, model, size)
+        outputs = args.outputs if about["task"] == "detector" else "raw"
+        export_onnx(model, files["float32"], size, outputs=outputs, metadata=about)
         quantize_onnx(files["float32"], files["int8"], pictures, not args.full_range)
         sizes = {form: path.stat().st_size for form, path in files.items()}
         sessions = {
@@ -96,7 +100,7 @@ def main() -> None:
     metrics = {}
     for form, session in sessions.items():
         if not args.no_test:
-            with predicting_by(session, model, about["size"]):
+            with predicting_by(session, model, size):
                 found = runner.test()
             metrics[form] = {k: v for k, v in found.items() if isinstance(v, (int, float))}
     calls = {(form, ""): onnxruntime_call(s, pictures[0]) for form, s in sessions.items()}
