@@ -91,7 +91,8 @@ def main() -> None:
         about = describe(cfg, model, size)
         outputs = args.outputs if about["task"] == "detector" else "raw"
         export_onnx(model, files["float32"], size, outputs=outputs, metadata=about)
-        quantize_onnx(files["float32"], files["int8"], pictures, not args.full_range)
+        calibrated = track(pictures, "Calibration")
+        quantize_onnx(files["float32"], files["int8"], calibrated, not args.full_range)
         sizes = {form: path.stat().st_size for form, path in files.items()}
         sessions = {
             form: onnxruntime.InferenceSession(path, onnxruntime_options(args.threads))
