@@ -44,6 +44,7 @@ WITH_TOOLKITS = {
     "transforms",
     "visualization/augmented_samples.py",  # when it draws
     "visualization/confusion_matrix.py",  # when it draws
+    "visualization/detections.py",  # when it draws
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

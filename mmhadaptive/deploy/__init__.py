@@ -11,6 +11,7 @@ from importlib import import_module
 _MODULES = {
     "OnnxRunner": "onnx_runner",
     "check_onnx": "check_export",
+    "check_pt2": "check_export",
     "describe": "metadata",
     "export_onnx": "onnx_export",
     "export_pt2": "torch_export",
@@ -19,7 +20,9 @@ _MODULES = {
     "get_library_path": "onnxruntime_library",
     "load_session": "onnxruntime_library",
     "onnx_translation_table": "onnx_operators",
+    "preprocess": "pictures",
     "quantize_onnx": "quantize",
+    "read_picture": "pictures",
 }
 
 __all__ = sorted(_MODULES)

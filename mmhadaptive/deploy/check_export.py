@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .networks import DetectorBoxes, RawNetwork
+from .networks import DetectorBoxes, RawNetwork, task_of
 from .onnxruntime_library import load_session
 
 # Boxes within this many pixels, and of the same class, are the same.
 SAME = 1.0
 
 
-@torch.no_grad()
 def check_onnx(
     path: str | os.PathLike, model: nn.Module, inputs: np.ndarray, batch: int
 ) -> dict[str, dict[str, Any]]:
@@ -37,19 +36,46 @@ def check_onnx(
     """
     session = load_session(path)
     names = [each.name for each in session.get_outputs()]
+
+    def run(x: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(None, {"image": x}), strict=True))
+
+    return _check(run, model, inputs, batch)
+
+
+def check_pt2(
+    path: str | os.PathLike, model: nn.Module, inputs: np.ndarray, batch: int, compiled: bool
+) -> dict[str, dict[str, Any]]:
+    """The same of a ``.pt2`` file, ``compiled`` by AOTInductor or not."""
+    if compiled:
+        program = torch._inductor.aoti_load_package(str(path))
+    else:
+        program = torch.export.load(path).module()
+
+    def run(x: np.ndarray) -> dict[str, np.ndarray]:
+        found = [t.numpy() for t in program(torch.from_numpy(x))]
+        decoded = len(found) == 2 and found[0].ndim == 3 and task_of(model) == "detector"
+        network = DetectorBoxes(model, x.shape[2:]) if decoded else RawNetwork(model)
+        return dict(zip(network.names(found), found, strict=True))
+
+    return _check(run, model, inputs, batch)
+
+
+@torch.no_grad()
+def _check(run: Callable, model: nn.Module, inputs: np.ndarray, batch: int) -> dict:
     report: dict[str, dict[str, Any]] = {}
     for start in range(0, len(inputs), batch):
         # Where the last ones do not fill a batch, the first ones do.
-        numbers = np.arange(start, start + batch) % len(inputs)
-        x = inputs[numbers]
-        found = dict(zip(names, session.run(None, {"image": x}), strict=True))
-        if "images" in names:
+        x = inputs[np.arange(start, start + batch) % len(inputs)]
+        found = run(x)
+        if "images" in found:
             _compare_detections(report, found, _predictions(model, torch.from_numpy(x)))
             continue
-        decoded = names == ["boxes", "scores"]
+        decoded = list(found) == ["boxes", "scores"]
         network = DetectorBoxes(model, x.shape[2:]) if decoded else RawNetwork(model)
-        for name, truth in zip(names, network(torch.from_numpy(x)), strict=True):
-            _note(report, name, found[name], truth.numpy())
+        truths = network(torch.from_numpy(x))
+        for (name, y), truth in zip(found.items(), truths, strict=True):
+            _note(report, name, y, truth.numpy())
     return report
 
 

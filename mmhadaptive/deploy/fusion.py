@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmhadaptive.layers import AdaptiveBottleneck, AdaptiveCrossHadamard, DynamicNorm
+from mmhadaptive.layers.channel_scores import ECAScores, StaticScores
 from mmhadaptive.layers.expansion import GhostExpansion, PointwiseExpansion
 from mmhadaptive.models import HadaptiveNet
 from mmhadaptive.ops.fused_blocks import (
@@ -152,6 +153,7 @@ def _block(module: nn.Module, planar: bool = False) -> Block | None:
     """What the operator computes of a module with folded normalisations; None if it cannot."""
     if isinstance(module, AdaptiveBottleneck):
         return _bottleneck(module)
+    # Not a subclass, which may do more.
     if type(module) in (ConvModule, PointwiseExpansion):
         return _patch_convolution(module, planar)
     return None
@@ -179,7 +181,9 @@ def _bottleneck(module: AdaptiveBottleneck) -> Bottleneck | None:
     expanded = _expansion(module.expand)
     kernel, stride, padding = depthwise.kernel_size, depthwise.stride, depthwise.padding
     if (
-        expanded is None
+        type(module).forward is not AdaptiveBottleneck.forward
+        or type(module)._forward is not AdaptiveBottleneck._forward
+        or expanded is None
         or activation is False
         or not isinstance(module.se, nn.Identity)
         or not (_is_plain(module.depthwise) and _is_plain(module.project))
@@ -208,13 +212,13 @@ def _expansion(
     module: nn.Module,
 ) -> tuple[Affine | None, str | None, CrossHadamard | Affine | None] | None:
     """The 1x1 convolution, its activation and what follows it; None for what is not known."""
-    if isinstance(module, AdaptiveCrossHadamard):
+    if type(module) is AdaptiveCrossHadamard:
         products = _products(module)
         if products is None or isinstance(module.pointwise, nn.Identity):
             return None if products is None else (None, None, products)
         pointwise = _pointwise(module.pointwise)
         return None if pointwise is None else (*pointwise, products)
-    if isinstance(module, GhostExpansion):
+    if type(module) is GhostExpansion:
         pointwise, cheap = _pointwise(module.primary), module.cheap
         if pointwise is None or not _is_plain(cheap) or _activation(cheap) is not None:
             return None
@@ -247,15 +251,17 @@ def _products(module: AdaptiveCrossHadamard) -> CrossHadamard | None:
         affine = scale, shift if norm.bias is None else shift + norm.bias
     elif norm is not None:
         return None
-    if selected > MAX_SELECTED:
+    scores = getattr(module, "scores", None)
+    known = type(scores) in (ECAScores, StaticScores, type(None))
+    if selected > MAX_SELECTED or not known:
         return None
-    selection, scores = module.selection, None
+    selection = module.selection
     if module.channels is not None:
         # Fixed ones that are not the first: scores that choose them by rank.
         selection, scores = "static", torch.zeros(module.in_channels)
         scores[module.channels.cpu()] = torch.arange(selected, 0, -1.0)
     elif selection != "fixed":
-        scores = module.scores.weight.flatten()
+        scores = scores.weight.flatten()
     return CrossHadamard(selected, selection, scores, function, alpha, affine)
 
 
@@ -273,7 +279,7 @@ def _is_plain(module: ConvModule) -> bool:
     )
 
 
-def _activation(module: ConvModule) -> str | None | bool:
+def _activation(module: ConvModule) -> str | bool | None:
     """The name of it; False for one that is not known."""
     if not module.with_activation:
         return None

@@ -119,6 +119,9 @@ def _resized(steps: list[dict], size: Sequence[int]) -> list[dict]:
         elif step["type"] == "Pad":
             step = dict(step, size=[width, height])
         changed.append(step)
+    if not any(step["type"] != "ResizeEdge" for step in steps):
+        resize = dict(type="Resize", keep_ratio=False, interpolation="bilinear")
+        changed.append(dict(resize, scale=[width, height]))
     return changed
 
 

@@ -67,6 +67,18 @@ _AGNOSTIC = """
 _AGNOSTIC_LABELS = "labels = GatherND (classes, place)"
 
 
+def check_nms(test_cfg: Mapping) -> dict:
+    """The config of a suppression that ``NonMaxSuppression`` can do.
+
+    Raises:
+        UserError: The suppression is not mmcv's ``nms``.
+    """
+    nms = dict(test_cfg.get("nms") or dict(type=None))
+    if nms.get("type", "nms") != "nms":
+        raise UserError(f"NonMaxSuppression can't do nms=dict(type={nms['type']!r}): use boxes")
+    return nms
+
+
 def append_nms(model: onnx.ModelProto, test_cfg: Mapping, single: bool) -> onnx.ModelProto:
     """Append what mmdet does after decoding.
 
@@ -80,11 +92,9 @@ def append_nms(model: onnx.ModelProto, test_cfg: Mapping, single: bool) -> onnx.
         (M,), the number of the picture in the batch; the best come first.
 
     Raises:
-        UserError: The suppression is not mmcv's ``nms``.
+        UserError: See :func:`check_nms`.
     """
-    nms = dict(test_cfg.get("nms") or {})
-    if nms.get("type", "nms") != "nms":
-        raise UserError(f"NonMaxSuppression can't do nms=dict(type={nms['type']!r}): use boxes")
+    nms = check_nms(test_cfg)
     agnostic = nms.get("class_agnostic", False)
     most = test_cfg.get("max_per_img", -1)
     text = _GRAPH.format(

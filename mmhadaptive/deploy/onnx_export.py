@@ -23,7 +23,7 @@ from .fusion import fuse
 from .lean import lean
 from .metadata import to_properties
 from .networks import OUTPUTS, DetectorBoxes, RawNetwork, task_of
-from .nms_graph import append_nms
+from .nms_graph import append_nms, check_nms
 from .onnx_operators import onnx_translation_table
 
 # What torch's exporter writes without conversion is 18; HardSwish is in all of them.
@@ -80,6 +80,9 @@ def export_onnx(
         raise UserError(f"outputs must be one of {', '.join(OUTPUTS)}, got {outputs!r}")
     if opset < OLDEST:
         raise UserError(f"opset {opset} is too old: torch's exporter writes {OLDEST} and newer")
+    suppress = outputs == "nms" and task_of(model) == "detector"
+    if suppress:
+        check_nms(model.test_cfg)
     network = build_network(model, size, outputs, form)
     x = torch.zeros(2 if batch is None else batch, 3, *size)
     with torch.no_grad(), warnings.catch_warnings():
@@ -97,7 +100,7 @@ def export_onnx(
             verbose=False,
         )
     proto = finished(program.model_proto, opset)
-    if outputs == "nms" and task_of(model) == "detector":
+    if suppress:
         proto = append_nms(proto, model.test_cfg, single=batch == 1)
     for key, value in to_properties(metadata or {}).items():
         entry = proto.metadata_props.add()
@@ -139,3 +142,9 @@ def _pool(graph: onnx.GraphProto) -> None:
                 "GlobalAveragePool", node.input[:1], node.output, name=node.name
             )
             node.CopyFrom(pool)
+    # ONNX Runtime would tell of each that nothing uses any more.
+    used = {name for node in graph.node for name in node.input}
+    used |= {each.name for each in graph.output}
+    kept_constants = [each for each in graph.initializer if each.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept_constants)

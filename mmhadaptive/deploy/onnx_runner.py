@@ -9,21 +9,13 @@ import json
 import os
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import onnxruntime
 
-from mmhadaptive.io.user_errors import UserError, UserValueError
+from mmhadaptive.io.user_errors import UserError
 
 from .onnxruntime_library import load_session
-
-_INTERPOLATION = dict(
-    nearest=cv2.INTER_NEAREST,
-    bilinear=cv2.INTER_LINEAR,
-    bicubic=cv2.INTER_CUBIC,
-    area=cv2.INTER_AREA,
-    lanczos=cv2.INTER_LANCZOS4,
-)
+from .pictures import preprocess, read_picture
 
 
 class OnnxRunner:
@@ -84,7 +76,7 @@ class OnnxRunner:
         if isinstance(pictures, (str, os.PathLike, np.ndarray)):
             pictures = [pictures]
         arrays = [read_picture(each) for each in pictures]
-        inputs = [self.preprocess(each) for each in arrays]
+        inputs = [preprocess(each, self.description) for each in arrays]
         step, results = self.batch or max(len(inputs), 1), []
         for start in range(0, len(inputs), step):
             batch = np.stack([each[0] for each in inputs[start : start + step]])
@@ -107,31 +99,6 @@ class OnnxRunner:
                 )
         return results
 
-    def preprocess(self, picture: np.ndarray) -> tuple[np.ndarray, tuple, tuple]:
-        """Make the network's input of a picture, as the test pipeline and mmdet's or mmpretrain's
-        data preprocessor do.
-
-        Args:
-            picture: (H, W, 3), uint8, BGR.
-
-        Returns:
-            The input (3, height, width), float32; by which factors its width and height were
-            scaled; and the height and width of what the picture covers.
-        """
-        factors, about = (1.0, 1.0), self.description
-        for step in about["transforms"]:
-            picture, factors = _STEPS[step["type"]](picture, factors, step)
-        covered = picture.shape[:2]
-        x = picture[..., ::-1] if about["channels"] == "rgb" else picture
-        x = x.astype(np.float32).transpose(2, 0, 1)
-        mean, std = (np.float32(about[name])[:, None, None] for name in ("mean", "std"))
-        x = (x - mean) / std
-        below, right = self.size[0] - covered[0], self.size[1] - covered[1]
-        if min(below, right) < 0:
-            raise UserValueError(f"a picture becomes {covered}, the model takes {self.size}")
-        x = np.pad(x, ((0, 0), (0, below), (0, right)), constant_values=about["pad_value"])
-        return np.ascontiguousarray(x), factors, covered
-
     def _restored(self, boxes: np.ndarray, factors: tuple, covered: tuple) -> np.ndarray:
         """Boxes in pixels of the picture."""
         boxes = boxes.copy()
@@ -145,72 +112,3 @@ class OnnxRunner:
         label = int(scores.argmax())
         found = dict(pred_scores=scores, pred_label=label, pred_score=float(scores[label]))
         return found | (dict(pred_class=self.classes[label]) if self.classes else {})
-
-
-def read_picture(picture: str | os.PathLike | np.ndarray) -> np.ndarray:
-    """Decode a picture to (H, W, 3), uint8, BGR; an array stays as it is.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserValueError: It does not decode, or the array has another form.
-    """
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise UserValueError(
-                f"a picture must be (H, W, 3) of uint8, got {picture.shape} of {picture.dtype}"
-            )
-        return picture
-    with open(picture, "rb") as file:
-        content = np.frombuffer(file.read(), np.uint8)
-    decoded = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if decoded is None:
-        raise UserValueError(f"{picture} does not decode as an image")
-    return decoded
-
-
-def _to(picture: np.ndarray, factors: tuple, size: tuple, step: dict) -> tuple[np.ndarray, tuple]:
-    height, width = picture.shape[:2]
-    resized = cv2.resize(picture, size, interpolation=_INTERPOLATION[step["interpolation"]])
-    return resized, (factors[0] * size[0] / width, factors[1] * size[1] / height)
-
-
-def _resize(picture: np.ndarray, factors: tuple, step: dict) -> tuple[np.ndarray, tuple]:
-    size = tuple(step["scale"])
-    if step["keep_ratio"]:
-        height, width = picture.shape[:2]
-        long, short = max(size), min(size)
-        factor = min(long / max(height, width), short / min(height, width))
-        size = int(width * factor + 0.5), int(height * factor + 0.5)
-    return _to(picture, factors, size, step)
-
-
-def _resize_edge(picture: np.ndarray, factors: tuple, step: dict) -> tuple[np.ndarray, tuple]:
-    height, width = picture.shape[:2]
-    scale, edge = step["scale"], step["edge"]
-    if (
-        edge == "width"
-        or (edge == "short" and width < height)
-        or (edge == "long" and width > height)
-    ):
-        size = scale, int(scale * height / width)
-    else:
-        size = int(scale * width / height), scale
-    return _to(picture, factors, size, step)
-
-
-def _center_crop(picture: np.ndarray, factors: tuple, step: dict) -> tuple[np.ndarray, tuple]:
-    height, width = picture.shape[:2]
-    across, down = step["crop_size"]
-    top, left = (max(0, round((a - b) / 2)) for a, b in ((height, down), (width, across)))
-    return picture[top : top + down, left : left + across], factors
-
-
-def _pad(picture: np.ndarray, factors: tuple, step: dict) -> tuple[np.ndarray, tuple]:
-    width, height = step["size"]
-    below, right = max(0, height - picture.shape[0]), max(0, width - picture.shape[1])
-    value = step["value"] if isinstance(step["value"], (list, tuple)) else [step["value"]] * 3
-    padded = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_CONSTANT, value=value)
-    return padded, factors
-
-
-_STEPS = dict(Resize=_resize, ResizeEdge=_resize_edge, CenterCrop=_center_crop, Pad=_pad)

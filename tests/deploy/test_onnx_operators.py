@@ -12,7 +12,7 @@ onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
-from mmhadaptive.deploy import export_onnx, load_session, onnx_translation_table  # noqa: E402
+from mmhadaptive.deploy import check_onnx, export_onnx, load_session, onnx_translation_table  # noqa: E402
 from mmhadaptive.deploy.onnx_export import FORMS  # noqa: E402
 
 LIBRARY = onnxruntime_library._LIBRARY
@@ -85,6 +85,17 @@ def test_the_table_is_for_torchs_own_exporter(tmp_path):
     (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     with torch.no_grad():
         torch.testing.assert_close(torch.from_numpy(y), layer(x), rtol=1e-5, atol=1e-5)
+
+
+@compiled
+def test_a_detector_with_fused_blocks(ssd, tmp_path):
+    path = tmp_path / "detector.onnx"
+    export_onnx(ssd, path, (64, 96), outputs="nms", form="fused")
+    assert "FusedBlocks" in {node.op_type for node in onnx.load(path).graph.node}
+    inputs = torch.randn(2, 3, 64, 96).numpy()
+    (entry,) = (each for each in check_onnx(path, ssd, inputs, 1).values() if "expected" in each)
+    assert entry["expected"] > 0
+    assert entry["unpaired"] == 0
 
 
 def test_unknown_form(tmp_path):

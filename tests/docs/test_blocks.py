@@ -17,6 +17,8 @@ from mmengine.runner import save_checkpoint
 from mmengine.utils import import_modules_from_strings
 
 import mmhadaptive.engine  # noqa: F401  the names of the configs
+from mmhadaptive.deploy.onnxruntime_library import _LIBRARY as LIBRARY
+from mmhadaptive.models import HadaptiveNet
 
 from ..paths import DOCS, ROOT
 
@@ -155,6 +157,9 @@ def names(block):
             weight=one,
             bias=one,
         )
+    if "onnx" in block:
+        backbone = HadaptiveNet("s").eval()
+        return dict(model=backbone, image=np.zeros((1, 3, 224, 224), np.float32))
     if "replace_blocks" in block:
         return dict(model=MODELS.build(dict(type="mmpretrain.MobileNetV3", arch="small")))
     return {}
@@ -162,6 +167,8 @@ def names(block):
 
 @pytest.mark.parametrize("block", [b for b in blocks("python") if not is_config(b.values[0])])
 def test_code_runs(block, folder):
+    if "get_library_path" in block and not LIBRARY.exists():
+        pytest.skip(f"{LIBRARY.name} is not built")
     for config in re.findall(r"configs/[\w/]+\.py", block):
         cfg = Config.fromfile(config)
         import_modules_from_strings(**cfg.custom_imports)
