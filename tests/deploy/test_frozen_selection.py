@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmhadaptive.deploy import fuse
 from mmhadaptive.deploy.frozen_config import frozen_config
 from mmhadaptive.deploy.frozen_selection import (
     LayerSelection,
@@ -264,3 +265,15 @@ def test_the_exported_graph_is_static(tmp_path):
         expected = flat(model(pictures))
     found = torch.cat([torch.from_numpy(y).flatten() for y in outputs])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["backbone", "neck", "group norm"])
+def test_a_frozen_model_can_be_fused(name):
+    """Also where a layer keeps the numbers of its channels."""
+    model = random_weights(MODELS_BY_NAME[name]()).float()
+    pictures = torch.randn(2, 4 if name == "group norm" else 3, 8, 8)
+    freeze_selection(model, [pictures])
+    with torch.no_grad():
+        torch.testing.assert_close(
+            flat(fuse(model)(pictures)), flat(model(pictures)), rtol=1e-4, atol=1e-4
+        )
