@@ -15,11 +15,13 @@ _MODULES = {
     "describe": "metadata",
     "export_onnx": "onnx_export",
     "export_pt2": "torch_export",
+    "freeze_selection": "frozen_selection",
     "fuse": "fusion",
     "get_library_path": "onnxruntime_library",
     "load_session": "onnxruntime_library",
     "onnx_translation_table": "onnx_operators",
     "preprocess": "pictures",
+    "quantize_onnx": "quantize",
     "read_picture": "pictures",
 }
 

@@ -260,8 +260,14 @@ def _products(module: AdaptiveCrossHadamard) -> CrossHadamard | None:
     known = type(scores) in (ECAScores, StaticScores, type(None))
     if selected > MAX_SELECTED or not known:
         return None
-    scores = None if module.selection == "fixed" else scores.weight.flatten()
-    return CrossHadamard(selected, module.selection, scores, function, alpha, affine)
+    selection = module.selection
+    if module.channels is not None:
+        # Fixed ones that are not the first: scores that choose them by rank.
+        selection, scores = "static", torch.zeros(module.in_channels)
+        scores[module.channels.cpu()] = torch.arange(selected, 0, -1.0)
+    elif selection != "fixed":
+        scores = scores.weight.flatten()
+    return CrossHadamard(selected, selection, scores, function, alpha, affine)
 
 
 def _is_plain(module: ConvModule) -> bool:

@@ -20,6 +20,7 @@ from mmhadaptive.layers.channel_scores import ECAScores, StaticScores
 from mmhadaptive.layers.dynamic_norm import DynamicNorm
 from mmhadaptive.layers.expansion import GhostExpansion
 from mmhadaptive.ops.reference import product_pairs
+from mmhadaptive.ops.slices import sliced_channels, sliced_products
 
 from .folding import fold_norms, fold_product_norm, score_matrix, set_weights
 from .merged_convolutions import merge_convolutions, merge_stem
@@ -120,8 +121,9 @@ class LeanExpansion(nn.Module):
         self.pointwise = layer.pointwise
         self.function = getattr(layer.product_norm, "function", "none")
         self.num_selected = layer.num_selected
+        self.fixed_channels = layer.fixed_channels
         first, second = product_pairs(layer.num_selected, torch.device("cpu"))
-        extra = -len(first) % ALIGNMENT if scalable else 0
+        self.extra = extra = -len(first) % ALIGNMENT if scalable else 0
         self.channels = (layer.in_channels, len(first) + extra)
         self.register_buffer("first", functional.pad(first, (0, extra)))
         self.register_buffer("second", functional.pad(second, (0, extra)))
@@ -131,8 +133,6 @@ class LeanExpansion(nn.Module):
             self.matrix = score_matrix(layer.scores.weight.detach(), layer.in_channels)
         elif layer.selection == "static":
             self.index = layer.scores.weight.detach().topk(self.num_selected).indices
-        else:
-            self.index = torch.arange(self.num_selected)
         self.scale, self.factor = 1.0, torch.ones(self.channels[1], dtype=torch.float64)
         if layer.product_norm is not None:
             self._fold(layer.product_norm, scalable)
@@ -160,10 +160,14 @@ class LeanExpansion(nn.Module):
         return x, self._products(x)
 
     def _products(self, x: Tensor) -> Tensor:
-        z = select(x, self._index(x))
+        fixed = self.fixed_channels
+        z = sliced_channels(x, fixed) if fixed else select(x, self._index(x))
         if self.inner_scale is not None:
             z = z * self.inner_scale
-        products = select(z, self.first) * select(z, self.second)
+        if fixed:
+            products = sliced_products(z, self.extra)
+        else:
+            products = select(z, self.first) * select(z, self.second)
         y = bounded(self.function, products)
         return y if self.shift is None else y + self.shift
 

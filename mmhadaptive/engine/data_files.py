@@ -11,15 +11,15 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
 
 
-def _dataset_configs(node: object) -> Iterator[dict]:
+def dataset_configs(node: object) -> Iterator[dict]:
     """Configs of the data sets below a loader, a wrapper or a list of them."""
     if isinstance(node, (list, tuple)):
         for inner in node:
-            yield from _dataset_configs(inner)
+            yield from dataset_configs(inner)
     elif isinstance(node, dict):
         wrapped = [node.get("dataset"), node.get("datasets")]
         if any(isinstance(inner, (dict, list, tuple)) for inner in wrapped):
-            yield from _dataset_configs(wrapped)
+            yield from dataset_configs(wrapped)
         elif "type" in node:
             yield node
 
@@ -54,7 +54,7 @@ def unread_datasets(cfg: Config, split: str) -> list[tuple[dict, BaseDataset]]:
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         pairs = [
             (config, _build_unread(config))
-            for config in _dataset_configs(cfg.get(f"{split}_dataloader"))
+            for config in dataset_configs(cfg.get(f"{split}_dataloader"))
         ]
     return [(config, dataset) for config, dataset in pairs if dataset is not None]
 

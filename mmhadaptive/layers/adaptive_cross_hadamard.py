@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from mmhadaptive.ops import cross_hadamard
 from mmhadaptive.ops.arguments import MAX_SELECTED, MIN_SELECTED, num_products
+from mmhadaptive.ops.slices import sliced_channels, sliced_products
 
 from .channel_scores import ECAScores, StaticScores
 from .dynamic_norm import DynamicNorm
@@ -81,7 +83,8 @@ class AdaptiveCrossHadamard(BaseModule):
         num_selected: Number ``k`` of chosen channels, 2 to ``C``.
         pointwise: Whether the 1x1 convolution and its normalisation precede the choice.
         selection: Where the scores come from: ``'eca'`` (from the input), ``'static'`` (learned,
-            independent of the input), or ``'fixed'`` (no choice: the first ``k`` channels).
+            independent of the input), or ``'fixed'`` (no choice: the first ``k`` channels, or
+            those of :meth:`fix_channels`).
         eca_kernel_size: Width of the ECA convolution over channels.
         tau: Initial temperature, 0.01 to 4.
         tau_rate: Relative step of the temperature; 0 for a constant one.
@@ -132,6 +135,8 @@ class AdaptiveCrossHadamard(BaseModule):
             )
             self.temperature = AdaptiveTemperature(tau, tau_rate)
         self.selection = selection
+        self.register_buffer("channels", None)
+        self.fixed_channels = list(range(num_selected)) if selection == "fixed" else None
         self.product_norm = (
             build_norm_layer(product_norm_cfg, num_products(num_selected))[1]
             if product_norm_cfg
@@ -141,7 +146,10 @@ class AdaptiveCrossHadamard(BaseModule):
     def select(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Choose channels of ``x`` (N, C, H, W): ``index`` and ``gate``, both (N, k), by rank."""
         if self.selection == "fixed":
-            index = torch.arange(self.num_selected, device=x.device).expand(x.shape[0], -1)
+            index = self.channels
+            if index is None:
+                index = torch.arange(self.num_selected, device=x.device)
+            index = index.expand(x.shape[0], -1)
             return index, x.new_ones(index.shape)
         scores = self.scores(x)
         if self.training:
@@ -156,8 +164,50 @@ class AdaptiveCrossHadamard(BaseModule):
         if self.temperature.rate and torch.is_grad_enabled():
             _say_that_tau_stays()
 
+    def fix_channels(self, channels: Sequence[int] | None = None) -> None:
+        """Choose the same channels for every sample from now on, and drop the scores.
+
+        The selection is ``'fixed'`` then. Other channels than the first are part of the state dict,
+        which a layer with ``selection='fixed'`` loads.
+
+        Args:
+            channels: The chosen channels by rank; None for the first ``k``.
+
+        Raises:
+            ValueError: These are not ``k`` different channels.
+        """
+        if channels is not None:
+            channels = [int(channel) for channel in channels]
+            if len(set(channels)) != len(channels) or len(channels) != self.num_selected:
+                raise ValueError(f"needs {self.num_selected} different channels, got {channels}")
+            if not all(0 <= channel < self.in_channels for channel in channels):
+                raise ValueError(f"channels must be in 0..{self.in_channels - 1}, got {channels}")
+        device = next((t.device for t in self.state_dict().values()), None)
+        if self.selection != "fixed":
+            del self.scores, self.temperature
+            self.selection = "fixed"
+        self._fix(channels, device)
+
+    def _fix(self, channels: list[int] | None, device: torch.device | None) -> None:
+        # Exporters need the numbers, which a tensor under export does not tell.
+        self.fixed_channels = channels or list(range(self.num_selected))
+        self.channels = None if channels is None else torch.tensor(channels, device=device)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
+        channels = state_dict.get(f"{prefix}channels")
+        if self.selection == "fixed" and channels is not None:
+            self.fix_channels(channels.tolist())
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _by_slices(self, x: Tensor) -> Tensor:
+        products = sliced_products(sliced_channels(x, self.fixed_channels))
+        norm = self.product_norm
+        return torch.cat([x, products if norm is None else norm(products)], dim=1)
+
     def forward(self, x: Tensor) -> Tensor:
         x = self.pointwise(x)
+        if self.selection == "fixed" and torch.onnx.is_in_onnx_export():
+            return self._by_slices(x)
         index, gate = self.select(x)
         norm = self.product_norm
         if isinstance(norm, DynamicNorm):

@@ -12,6 +12,7 @@ from mmengine.runner.base_loop import BaseLoop
 from torch import nn
 
 from mmhadaptive.io.user_errors import UserValueError
+from mmhadaptive.layers import AdaptiveCrossHadamard
 
 from ..unwrap import unwrap
 
@@ -32,6 +33,11 @@ def check_state_dict(model: nn.Module, state_dict: Mapping, source: str, partial
     found = {
         re.sub(r"^module\.", "", name): tuple(value.shape) for name, value in state_dict.items()
     }
+    for name, layer in model.named_modules():
+        # What a layer of fixed channels takes out of a checkpoint if it is there.
+        if isinstance(layer, AdaptiveCrossHadamard) and layer.selection == "fixed":
+            channels = f"{name}.channels".removeprefix(".")
+            expected.update({channels: (layer.num_selected,)} if channels in found else {})
     problems = [f"{name}: missing" for name in expected if name not in found]
     problems += [f"{name}: unexpected" for name in found if name not in expected]
     problems += [
