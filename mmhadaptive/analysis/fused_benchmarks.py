@@ -61,7 +61,9 @@ def _measured(
         if what in seen:
             continue
         seen.add(what)
-        functions = dict(eager=_call(fold(block), given), fused=_call(_in_sequence(fuse, block), given))
+        functions = dict(
+            eager=_call(fold(block), given), fused=_call(_in_sequence(fuse, block), given)
+        )
         yield dict(case, what=what, **median_times(functions, BLOCK_ROUNDS))
     functions = dict(eager=_call(fold(network), x), fused=_call(fuse(network), x))
     if runtime is not None:

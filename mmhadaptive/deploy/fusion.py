@@ -273,7 +273,7 @@ def _is_plain(module: ConvModule) -> bool:
     )
 
 
-def _activation(module: ConvModule) -> str | None | bool:
+def _activation(module: ConvModule) -> str | bool | None:
     """The name of it; False for one that is not known."""
     if not module.with_activation:
         return None

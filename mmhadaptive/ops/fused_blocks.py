@@ -426,9 +426,7 @@ def _fake(x: Tensor, packed: Tensor, spec: Sequence[int]) -> Tensor:
         channels = block.out_channels
         height, width = block.out_size(height), block.out_size(width)
     shape = (x.shape[0], channels, height, width)
-    return torch.empty(
-        shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last
-    )
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
 def _composed(x: Tensor, packed: Tensor, spec: Sequence[int]) -> Tensor:

@@ -50,7 +50,6 @@ from mmhadaptive.ops.library import DEVICES
 from mmhadaptive.visualization import draw_speedups, draw_strategies, to_png
 
 
-
 def fold(model: torch.nn.Module) -> torch.nn.Module:
     from mmhadaptive.deploy.folding import fold_norms
 
