@@ -1,9 +1,14 @@
-"""Builds the two libraries of operators, for the CPU and for CUDA.
+"""Builds the libraries of operators: two for PyTorch, for the CPU and for CUDA, and one for ONNX
+Runtime.
 
-They are written against the LibTorch Stable ABI, so one build serves every torch from
+Those for PyTorch are written against the LibTorch Stable ABI, so one build serves every torch from
 ``TORCH_TARGET`` on and every Python, and nothing of torch but its headers and the library to link
 with is needed. torch is looked up without being imported: in an isolated build it is not
 importable, but it is still in the environment that pip installs into.
+
+That for ONNX Runtime needs the headers alone, and loads in the version that they are of and in
+newer ones. No wheel has them: they are looked for among the system's, else fetched from Debian into
+``build/``.
 
 A wheel is for any machine: where there is an nvcc, it holds the CUDA library too, for all of
 ``CUDA_ARCHITECTURES``. What is built in place (``pip install -e .``, ``build_ext --inplace``) is
@@ -13,6 +18,9 @@ nvidia-smi sees, and for all architectures where it sees none, as in the build o
 Environment variables:
     MMHADAPTIVE_CUDA: ``1`` builds the CUDA library for all architectures, or fails without an nvcc;
         ``0`` does not build it; ``auto`` (the default) does as said above.
+    MMHADAPTIVE_ONNXRUNTIME: ``1`` builds the library for ONNX Runtime, or fails without headers;
+        ``0`` does not build it; ``auto`` (the default) builds it where there are headers.
+    ONNXRUNTIME_INCLUDE_DIR: the folder with ONNX Runtime's ``onnxruntime_cxx_api.h``.
     TORCH_CUDA_ARCH_LIST: other CUDA architectures, as torch reads it: ``"8.0;9.0+PTX"``.
     CXX, CUDA_HOME, MAX_JOBS: the compiler, the CUDA toolkit and the parallel compilations.
     MMHADAPTIVE_WERROR: ``1`` makes warnings errors, as the variable ``CI`` does where continuous
@@ -24,8 +32,10 @@ import os
 import platform
 import re
 import shutil
+import string
 import subprocess
 import sysconfig
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +62,13 @@ TORCH_FLAGS = [
     *("-isystem", "{torch}/include"),
     "-DTORCH_TARGET_VERSION=0x{:02x}{:02x}000000000000".format(*TORCH_TARGET),
 ]
+ONNXRUNTIME_FLAGS = ["-isystem", "{onnxruntime}", "-DORT_API_MANUAL_INIT"]
+# The headers that are fetched where there are none: MIT, the same for every machine.
+ONNXRUNTIME_VERSION = "1.21.0"
+ONNXRUNTIME_PACKAGE = "pool/main/o/onnxruntime/libonnxruntime-dev_1.21.0+dfsg-1_amd64.deb"
+ONNXRUNTIME_SHA256 = "14f7d959d5deacbcf1504830d4189f91fc67382b399ed9ae9d3aa9c4050ced08"
+SYSTEM_INCLUDES = ("/usr/local/include", "/usr/include")
+APT_HELPER = Path("/usr/lib/apt/apt-helper")
 # The CPU kernels are compiled once for each of these, and chosen at run time.
 INSTRUCTION_SETS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
@@ -64,8 +81,8 @@ if platform.machine() in ("x86_64", "AMD64"):
 
 @dataclass(frozen=True)
 class Library:
-    """How a library is made. In flags, ``{torch}`` stands for the folder of torch and ``{stubs}``
-    for that of the stubs."""
+    """How a library is made. In flags, ``{torch}`` stands for the folder of torch,
+    ``{onnxruntime}`` for that of ONNX Runtime's headers and ``{stubs}`` for that of the stubs."""
 
     compiler: str  # "c++" or "nvcc"
     sources: list[tuple[str, list[str]]]  # files of csrc/, and flags for each
@@ -74,6 +91,12 @@ class Library:
     # Libraries that this machine may not have: the new one only has to name them to the linker,
     # since it is loaded where they have been loaded before.
     stubs: tuple[str, ...] = ()
+
+    def needs(self):
+        """The names of the folders without which it is not built."""
+        flags = [*self.link, *(flag for _, flags in self.sources for flag in flags)]
+        names = {name for flag in flags for _, name, _, _ in string.Formatter().parse(flag)}
+        return names - {None, "stubs"}
 
 
 # The operators on the CPU without a framework.
@@ -97,6 +120,7 @@ CPU_SOURCES = [
     ),
     ("cpu/block_chain.cpp", []),
 ]
+FORWARD_SOURCES = [source for source in CPU_SOURCES if "backward" not in source[0]]
 LIBRARIES = {
     "mmhadaptive.ops.libmmhadaptive_cpu": Library(
         compiler="c++",
@@ -126,6 +150,17 @@ LIBRARIES = {
         # A CPU build of torch has none.
         stubs=("torch_cuda",),
     ),
+    "mmhadaptive.deploy.libmmhadaptive_onnxruntime": Library(
+        compiler="c++",
+        sources=[
+            ("onnxruntime/register.cpp", ONNXRUNTIME_FLAGS),
+            ("onnxruntime/cross_hadamard.cpp", ONNXRUNTIME_FLAGS),
+            ("onnxruntime/fused_blocks.cpp", ONNXRUNTIME_FLAGS),
+            *FORWARD_SOURCES,
+        ],
+        link=["-Wl,-z,defs"],
+        seconds=10,  # beside the first, with which it shares the rest
+    ),
 }
 
 
@@ -141,6 +176,71 @@ def find_torch():
             major, minor = re.search(r"__version__ = ['\"](\d+)\.(\d+)", text).groups()
             cuda = re.search(r"^cuda\b.*= ['\"](.+)['\"]", text, re.MULTILINE)
             return folder, (int(major), int(minor)), cuda and cuda[1]
+    return None
+
+
+def choice_of(variable):
+    choice = os.environ.get(variable, "auto")
+    if choice not in ("0", "1", "auto"):
+        raise ValueError(f"{variable} must be 0, 1 or auto, got {choice!r}")
+    return choice
+
+
+def find_onnxruntime():
+    """The folder with the headers of ONNX Runtime, of those that are here; else None."""
+    given = os.environ.get("ONNXRUNTIME_INCLUDE_DIR")
+    fetched = ROOT / "build" / f"onnxruntime-{ONNXRUNTIME_VERSION}"
+    system = [Path(folder, "onnxruntime") for folder in SYSTEM_INCLUDES]
+    for folder in [Path(given)] if given else [*system, fetched]:
+        if (folder / "onnxruntime_cxx_api.h").exists():
+            return folder.absolute()
+    if given:
+        raise FileNotFoundError(f"ONNXRUNTIME_INCLUDE_DIR={given} has no onnxruntime_cxx_api.h")
+    return None
+
+
+def fetch_onnxruntime():
+    """Fetch the headers by the mirrors that apt knows. Returns whether that worked."""
+    dpkg = shutil.which("dpkg-deb")
+    if shutil.which("apt-get") is None or dpkg is None or not APT_HELPER.exists():
+        return False
+
+    def call(*command):
+        done = subprocess.run(command, capture_output=True, text=True)
+        return None if done.returncode else done.stdout
+
+    mirrors = call("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
+    options = ["APT::Sandbox::User=root", "Acquire::Retries=0", "Acquire::http::Timeout=20"]
+    folder = ROOT / "build"
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        package, content = Path(scratch, "package.deb"), Path(scratch, "content")
+        for mirror in dict.fromkeys((mirrors or "").split()):
+            url = f"{mirror.rstrip('/')}/{ONNXRUNTIME_PACKAGE}"
+            print(f"fetching the headers of ONNX Runtime {ONNXRUNTIME_VERSION}", flush=True)
+            download = [str(APT_HELPER), *(word for option in options for word in ("-o", option))]
+            checksum = f"SHA256:{ONNXRUNTIME_SHA256}"
+            if call(*download, "download-file", url, str(package), checksum) is None:
+                continue
+            if call(dpkg, "-x", str(package), str(content)) is None:
+                continue
+            headers = content / "usr" / "include" / "onnxruntime"
+            os.replace(headers, folder / f"onnxruntime-{ONNXRUNTIME_VERSION}")
+            return True
+    return False
+
+
+def plan_onnxruntime():
+    """The folder with the headers to build the library for ONNX Runtime with, or None not to."""
+    choice = choice_of("MMHADAPTIVE_ONNXRUNTIME")
+    if choice == "0":
+        return None
+    if find_onnxruntime() is not None or fetch_onnxruntime():
+        return find_onnxruntime()
+    missing = "there are no headers of ONNX Runtime; set ONNXRUNTIME_INCLUDE_DIR"
+    if choice == "1":
+        raise FileNotFoundError(f"MMHADAPTIVE_ONNXRUNTIME=1, but {missing}")
+    print(f"no library for ONNX Runtime, as {missing}")
     return None
 
 
@@ -170,9 +270,7 @@ def architectures_here(nvcc):
 
 def plan_cuda(torch_cuda, for_this_machine):
     """The nvcc to build the CUDA library with and its architectures, or None not to build it."""
-    choice = os.environ.get("MMHADAPTIVE_CUDA", "auto")
-    if choice not in ("0", "1", "auto"):
-        raise ValueError(f"MMHADAPTIVE_CUDA must be 0, 1 or auto, got {choice!r}")
+    choice = choice_of("MMHADAPTIVE_CUDA")
     if choice == "0":
         return None
     nvcc = find_nvcc()
@@ -224,26 +322,35 @@ class BuildLibraries(build_ext):
         # What an earlier build has left there, and this one may not build, would go into the wheel.
         for name in LIBRARIES:
             Path(self.build_lib, self.get_ext_filename(name)).unlink(missing_ok=True)
+        self.objects = {}
+        self.folders, self.compilers = {}, {}
+        if shutil.which(self.cxx) is None:
+            self.without_operators(f"there is no C++ compiler {self.cxx!r}")
+        else:
+            self.compilers["c++"] = self.cxx
+            self.look_for_torch()
+            self.folders["onnxruntime"] = plan_onnxruntime()
+        self.extensions = [ext for ext in self.extensions if self.can_build(LIBRARIES[ext.name])]
+        super().run()
+
+    def look_for_torch(self):
         torch = find_torch()
         if torch is None:
-            self.skip("torch is not installed in this environment")
+            self.without_operators("torch is not installed in this environment")
         elif torch[1] < TORCH_TARGET:
-            self.skip("torch {}.{} is older than {}.{}".format(*torch[1], *TORCH_TARGET))
-        elif shutil.which(self.cxx) is None:
-            self.skip(f"there is no C++ compiler {self.cxx!r}")
+            versions = (*torch[1], *TORCH_TARGET)
+            self.without_operators("torch {}.{} is older than {}.{}".format(*versions))
         else:
-            self.torch = torch[0]
+            self.folders["torch"] = torch[0]
             plan = plan_cuda(torch[2], for_this_machine=self.inplace or self.editable_mode)
-            nvcc, self.architectures = plan or (None, None)
-            self.compilers = {"c++": self.cxx, "nvcc": nvcc}
-            self.extensions = [
-                ext for ext in self.extensions if self.compilers[LIBRARIES[ext.name].compiler]
-            ]
-            super().run()
+            self.compilers["nvcc"], self.architectures = plan or (None, None)
 
-    def skip(self, reason):
-        self.extensions = []
+    def without_operators(self, reason):
         self.warn(f"the operators are not compiled, PyTorch code replaces them: {reason}")
+
+    def can_build(self, library):
+        found = all(self.folders.get(name) for name in library.needs())
+        return found and self.compilers.get(library.compiler) is not None
 
     @property
     def cxx(self):
@@ -280,14 +387,18 @@ class BuildLibraries(build_ext):
         stubs.mkdir(parents=True, exist_ok=True)
 
         def filled(flags):
-            return [flag.format(torch=self.torch, stubs=stubs) for flag in flags]
+            return [flag.format(**self.folders, stubs=stubs) for flag in flags]
 
         compiling, linking = self.commands(library.compiler)
         compilations, objects = [], []
-        for number, (source, flags) in enumerate(library.sources):
-            objects.append(str(folder / f"{number}_{Path(source).stem}.o"))
-            source = str(ROOT / "csrc" / source)
-            compilations.append([*compiling, *filled(flags), "-c", source, "-o", objects[-1]])
+        for source, flags in library.sources:
+            command = (*compiling, *filled(flags), "-c", str(ROOT / "csrc" / source))
+            if command not in self.objects:
+                # Libraries share objects.
+                number = len(self.objects)
+                self.objects[command] = str(folder / f"{number}_{Path(source).stem}.o")
+                compilations.append([*command, "-o", self.objects[command]])
+            objects.append(self.objects[command])
         seconds = library.seconds / min(self.jobs, len(compilations))
         print(f"compiling {target.name} on {self.jobs} cores, about {seconds:.0f} s", flush=True)
         with ThreadPoolExecutor(self.jobs) as pool:

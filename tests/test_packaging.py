@@ -19,7 +19,8 @@ import mmhadaptive.engine  # noqa: F401  makes the name known
 
 from .paths import ROOT
 
-CPU, CUDA = "libmmhadaptive_cpu.so", "libmmhadaptive_cuda.so"
+CPU, CUDA = "ops/libmmhadaptive_cpu.so", "ops/libmmhadaptive_cuda.so"
+ONNXRUNTIME = "deploy/libmmhadaptive_onnxruntime.so"
 
 
 def tracked(*folders):
@@ -52,7 +53,7 @@ def sdist(tmp_path_factory):
     for name in tracked():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
-    (copy / "mmhadaptive" / "ops" / CPU).touch()
+    (copy / "mmhadaptive" / CPU).touch()
     target = tmp_path_factory.mktemp("sdist")
     with tarfile.open(build("sdist", copy)) as archive:
         assert not [member.name for member in archive if member.islnk() or member.issym()]
@@ -71,17 +72,21 @@ def wheel(sdist):
 
 
 @pytest.fixture(scope="session")
-def compiled_wheel(sdist, tmp_path_factory):
-    """The wheel with what can be compiled here, which is the CUDA library for all architectures."""
+def compiled_wheel(sdist, setup_script, tmp_path_factory):
+    """The wheel with what can be compiled here: the CUDA library is for all architectures."""
     if shutil.which(os.environ.get("CXX", "g++")) is None:
         pytest.skip("needs a C++ compiler")
     source = tmp_path_factory.mktemp("compiled") / "source"
     shutil.copytree(sdist, source)
     set_here = {"MMHADAPTIVE_CUDA", "TORCH_CUDA_ARCH_LIST", "PYTHONPATH"}
+    # Nothing is fetched here.
+    headers = setup_script["find_onnxruntime"]()
+    choice = {"ONNXRUNTIME_INCLUDE_DIR": str(headers)} if headers else {}
+    choice["MMHADAPTIVE_ONNXRUNTIME"] = "1" if headers else "0"
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", source],
         cwd=source.parent,
-        env={name: value for name, value in os.environ.items() if name not in set_here},
+        env={name: os.environ[name] for name in os.environ if name not in set_here} | choice,
         check=True,
         capture_output=True,
     )
@@ -121,24 +126,30 @@ def test_the_wheel_holds_configs_and_tools_beside_the_package(wheel):
 
 @pytest.fixture(scope="session")
 def libraries(compiled_wheel):
-    """The folder with the libraries of the wheel."""
+    """The folder of the package in the wheel."""
     target = compiled_wheel.parent / "site"
     with zipfile.ZipFile(compiled_wheel) as archive:
         archive.extractall(target)
-    return target / "mmhadaptive" / "ops"
+    return target / "mmhadaptive"
 
 
-def test_the_wheel_has_both_libraries_and_no_python_in_its_name(compiled_wheel, libraries):
+def test_the_wheel_has_all_libraries_and_no_python_in_its_name(
+    compiled_wheel, libraries, setup_script
+):
     assert compiled_wheel.name.split("-", 2)[2].startswith("py3-none-linux_")
-    expected = {CPU, CUDA} if shutil.which("nvcc") else {CPU}
-    assert {path.name for path in libraries.glob("*.so")} == expected
+    expected = {CPU}
+    if shutil.which("nvcc"):
+        expected.add(CUDA)
+    if setup_script["find_onnxruntime"]():
+        expected.add(ONNXRUNTIME)
+    assert {str(path.relative_to(libraries)) for path in libraries.rglob("*.so")} == expected
 
 
 @pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf")
-@pytest.mark.parametrize("name", [CPU, CUDA])
+@pytest.mark.parametrize("name", [CPU, CUDA, ONNXRUNTIME])
 def test_libraries_depend_on_no_python_and_no_cxx_abi_of_torch(libraries, name):
     if not (libraries / name).exists():
-        pytest.skip("needs nvcc")
+        pytest.skip("needs nvcc" if name == CUDA else "needs the headers of ONNX Runtime")
 
     def readelf(flag):
         command = ["readelf", "--wide", flag, libraries / name]
@@ -148,6 +159,9 @@ def test_libraries_depend_on_no_python_and_no_cxx_abi_of_torch(libraries, name):
     assert not [
         name for name in needed if "python" in name or name.startswith(("libc10", "libcud"))
     ]
+    # It runs beside no torch, and in the ONNX Runtime that loads it.
+    foreign = [name for name in needed if "torch" in name or "onnxruntime" in name]
+    assert bool(foreign) == (name != ONNXRUNTIME)
     undefined = [line.split()[-1] for line in readelf("--dyn-syms").splitlines() if " UND " in line]
     # Stable functions have C linkage; a mangled name of torch would tie the library to one version.
     assert not [name for name in undefined if name.startswith(("_ZN2at", "_ZN3c10", "_ZN5torch"))]
@@ -244,7 +258,9 @@ def test_the_sources_have_what_the_headers_of_another_torch_declare(
         pytest.skip(f"needs {command[0]}")
     (headers,) = other_environment.glob("lib/python3*/site-packages/torch")
     libraries = setup_script["LIBRARIES"].values()
-    (sources,) = (library.sources for library in libraries if library.compiler == compiler)
+    sources = [
+        each for library in libraries if library.compiler == compiler for each in library.sources
+    ]
     for name, flags in sources:
         if name.startswith("pytorch/"):
             flags = [flag.format(torch=headers) for flag in flags]

@@ -60,6 +60,17 @@ MMHADAPTIVE_INLINE constexpr bool parity_takes(int id, int other) {
 
 enum class Norm : int { kNone = 0, kSoftsign = 1, kSigmoid = 2, kAlgebraic = 3 };
 
+struct NamedNorm {
+  const char* name;
+  Norm norm;
+};
+
+// mmhadaptive/ops/arguments.py has the same names.
+constexpr NamedNorm kNorms[] = {{"softsign", Norm::kSoftsign},
+                                {"sigmoid", Norm::kSigmoid},
+                                {"algebraic", Norm::kAlgebraic},
+                                {"none", Norm::kNone}};
+
 // f(t) and f'(t) of the normalisations y = w f(alpha v) + b. `Math` names the value type V, which
 // is a float on the GPU and a vector of them on the CPU, and the functions on it.
 template <Norm norm, class Math>

@@ -8,18 +8,14 @@
 
 namespace mmhadaptive {
 
-inline Norm parse_norm(const std::string& norm) {
-  if (norm == "softsign") {
-    return Norm::kSoftsign;
+inline Norm parse_norm(const std::string& name) {
+  for (const NamedNorm& known : kNorms) {
+    if (name == known.name) {
+      return known.norm;
+    }
   }
-  if (norm == "sigmoid") {
-    return Norm::kSigmoid;
-  }
-  if (norm == "algebraic") {
-    return Norm::kAlgebraic;
-  }
-  STD_TORCH_CHECK(norm == "none",
-                  "norm must be 'softsign', 'sigmoid', 'algebraic' or 'none', got '", norm, "'");
+  STD_TORCH_CHECK(false, "norm must be 'softsign', 'sigmoid', 'algebraic' or 'none', got '", name,
+                  "'");
   return Norm::kNone;
 }
 

@@ -15,6 +15,9 @@ _MODULES = {
     "export_onnx": "onnx_export",
     "export_pt2": "torch_export",
     "fuse": "fusion",
+    "get_library_path": "onnxruntime_library",
+    "load_session": "onnxruntime_library",
+    "onnx_translation_table": "onnx_operators",
 }
 
 __all__ = sorted(_MODULES)

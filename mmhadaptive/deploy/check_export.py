@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .networks import DetectorBoxes, RawNetwork
-from .onnx_runner import load_session
+from .onnxruntime_library import load_session
 
 # Boxes within this many pixels, and of the same class, are the same.
 SAME = 1.0

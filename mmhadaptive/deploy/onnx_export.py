@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,13 +19,16 @@ with needs("onnx and onnxscript", "pip install 'mmhadaptive[onnx]'", user="expor
     import onnx
     import onnxscript  # noqa: F401
 
+from .fusion import fuse
 from .lean import lean
 from .metadata import to_properties
 from .networks import OUTPUTS, DetectorBoxes, RawNetwork, task_of
 from .nms_graph import append_nms
+from .onnx_operators import onnx_translation_table
 
 # What torch's exporter writes without conversion is 18; HardSwish is in all of them.
 OPSET, OLDEST = 20, 18
+FORMS = ("standard", "operator", "fused")
 
 
 def export_onnx(
@@ -36,9 +39,9 @@ def export_onnx(
     outputs: str = "raw",
     opset: int = OPSET,
     metadata: Mapping | None = None,
-    custom_translation_table: dict[Callable, Callable] | None = None,
+    form: str = "standard",
 ) -> None:
-    """Write a model as an ONNX file of standard operators, by torch's current exporter.
+    """Write a model as an ONNX file, by torch's current exporter.
 
     The input ``image`` is (batch, 3, height, width), float32, normalised. Outputs: of a classifier
     ``logits`` (batch, classes); of a backbone ``map_0`` and so on; of a detector
@@ -62,17 +65,22 @@ def export_onnx(
         outputs: ``raw``, ``boxes`` or ``nms``.
         opset: Version of ONNX's operators, 18 or newer.
         metadata: Of the file: :func:`mmhadaptive.deploy.describe`.
-        custom_translation_table: As in ``torch.onnx.export``. If the cross-Hadamard operator is in
-            it, layers stay calls of the operator.
+        form: ``standard`` for ONNX's operators, which run anywhere; ``operator`` for
+            cross-Hadamard products by ours; ``fused`` for chains of blocks by ours, as of
+            :func:`~mmhadaptive.deploy.fuse`, and products beside them. Sessions for the latter two
+            are made by :func:`~mmhadaptive.deploy.load_session`.
 
     Raises:
-        UserError: The opset is too old or too new, or the model cannot have these outputs.
+        UserError: The opset is too old or too new, there is no such form, or the model cannot have
+            these outputs.
     """
+    if form not in FORMS:
+        raise UserError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
     if outputs not in OUTPUTS:
         raise UserError(f"outputs must be one of {', '.join(OUTPUTS)}, got {outputs!r}")
     if opset < OLDEST:
         raise UserError(f"opset {opset} is too old: torch's exporter writes {OLDEST} and newer")
-    network = build_network(model, size, outputs, custom_translation_table)
+    network = build_network(model, size, outputs, form)
     x = torch.zeros(2 if batch is None else batch, 3, *size)
     with torch.no_grad(), warnings.catch_warnings():
         # Of torch's own use of itself.
@@ -85,7 +93,7 @@ def export_onnx(
             opset_version=opset,
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim("batch")},) if batch is None else None,
-            custom_translation_table=custom_translation_table,
+            custom_translation_table=None if form == "standard" else onnx_translation_table(),
             verbose=False,
         )
     proto = finished(program.model_proto, opset)
@@ -98,15 +106,11 @@ def export_onnx(
 
 
 def build_network(
-    model: nn.Module,
-    size: Sequence[int],
-    outputs: str,
-    custom_translation_table: dict[Callable, Callable] | None = None,
+    model: nn.Module, size: Sequence[int], outputs: str, form: str = "standard"
 ) -> RawNetwork | DetectorBoxes:
     """A copy of the model in its leanest form, with these outputs (``nms``: as ``boxes``)."""
-    operator = torch.ops.mmhadaptive.cross_hadamard.default
-    products = operator not in (custom_translation_table or {})
-    model = lean(copy.deepcopy(model).cpu().float().eval(), products)
+    model = copy.deepcopy(model).cpu().float().eval()
+    model = lean(fuse(model) if form == "fused" else model, products=form == "standard")
     decoded = outputs != "raw" and task_of(model) == "detector"
     return (DetectorBoxes(model, size) if decoded else RawNetwork(model)).eval()
 

@@ -15,6 +15,8 @@ import onnxruntime
 
 from mmhadaptive.io.user_errors import UserError, UserValueError
 
+from .onnxruntime_library import load_session
+
 _INTERPOLATION = dict(
     nearest=cv2.INTER_NEAREST,
     bilinear=cv2.INTER_LINEAR,
@@ -143,30 +145,6 @@ class OnnxRunner:
         label = int(scores.argmax())
         found = dict(pred_scores=scores, pred_label=label, pred_score=float(scores[label]))
         return found | (dict(pred_class=self.classes[label]) if self.classes else {})
-
-
-def load_session(
-    path: str | os.PathLike,
-    providers: Sequence[str] = ("CPUExecutionProvider",),
-    options: onnxruntime.SessionOptions | None = None,
-) -> onnxruntime.InferenceSession:
-    """Load an ONNX file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        UserError: ONNX Runtime can't load it.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"no model at {path}")
-    options = options or onnxruntime.SessionOptions()
-    # What goes wrong is in the error.
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(path, options, list(providers))
-    # ONNX Runtime's errors have no common class.
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} is no model that ONNX Runtime can load: {reason}") from error
 
 
 def read_picture(picture: str | os.PathLike | np.ndarray) -> np.ndarray:

@@ -16,11 +16,27 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_source_belongs_to_one_library(setup_script):
+    """But those for the CPU, which two share with all their flags."""
     libraries = setup_script["LIBRARIES"].values()
     sources = [source for library in libraries for source in {name for name, _ in library.sources}]
     csrc = ROOT / "csrc"
     files = [path for path in csrc.rglob("*") if path.suffix in (".cpp", ".cu")]
-    assert sorted(sources) == sorted(str(path.relative_to(csrc)) for path in files)
+    shared = {name for name, _ in setup_script["FORWARD_SOURCES"]}
+    assert shared
+    assert all(name.startswith("cpu/") for name in shared)
+    assert sorted(sources) == sorted([*(str(path.relative_to(csrc)) for path in files), *shared])
+    forward = [source for source in setup_script["CPU_SOURCES"] if source[0] in shared]
+    assert forward == setup_script["FORWARD_SOURCES"]
+
+
+def test_what_a_library_needs(setup_script):
+    """The folders that its flags name; one that is named nowhere is never looked for."""
+    needs = {name: library.needs() for name, library in setup_script["LIBRARIES"].items()}
+    assert needs == {
+        "mmhadaptive.ops.libmmhadaptive_cpu": {"torch"},
+        "mmhadaptive.ops.libmmhadaptive_cuda": {"torch"},
+        "mmhadaptive.deploy.libmmhadaptive_onnxruntime": {"onnxruntime"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -101,8 +117,10 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", str(programs / "c++"))
     monkeypatch.setenv("CUDA_HOME", str(programs / "cuda"))
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    for name in ("MMHADAPTIVE_CUDA", "TORCH_CUDA_ARCH_LIST"):
+    for name in ("MMHADAPTIVE_CUDA", "TORCH_CUDA_ARCH_LIST", "ONNXRUNTIME_INCLUDE_DIR"):
         monkeypatch.delenv(name, raising=False)
+    # Nothing is fetched here.
+    monkeypatch.setenv("MMHADAPTIVE_ONNXRUNTIME", "0")
 
     def gpus(*capabilities):
         lines = "".join(f"echo {name}\n" for name in capabilities)
@@ -158,6 +176,84 @@ def test_wrong_choice(setup_script, monkeypatch):
         setup_script["plan_cuda"](None, True)
 
 
+@pytest.fixture
+def headers(setup_script, tmp_path, monkeypatch):
+    """How headers of ONNX Runtime are looked for on a machine that has none; apt's programs do
+    what a test makes them do, and note it."""
+    scope = setup_script["find_onnxruntime"].__globals__
+    monkeypatch.setitem(scope, "ROOT", tmp_path)
+    monkeypatch.setitem(scope, "SYSTEM_INCLUDES", [str(tmp_path / "include")])
+    monkeypatch.setitem(scope, "APT_HELPER", tmp_path / "programs" / "apt-helper")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'programs'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    for name in ("MMHADAPTIVE_ONNXRUNTIME", "ONNXRUNTIME_INCLUDE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def apt(
+        helper, dpkg="mkdir -p $3/usr/include/onnxruntime; touch $3/usr/include/onnxruntime/$H"
+    ):
+        monkeypatch.setenv("H", HEADER)
+        executable(tmp_path / "programs" / "apt-get", "echo http://one/; echo http://two/debian")
+        executable(tmp_path / "programs" / "apt-helper", f'echo "$*" >> "$CALLS"\n{helper}')
+        executable(tmp_path / "programs" / "dpkg-deb", dpkg)
+
+    return apt
+
+
+HEADER = "onnxruntime_cxx_api.h"
+
+
+def test_headers_of_onnxruntime(setup_script, headers, tmp_path, monkeypatch):
+    find, plan = setup_script["find_onnxruntime"], setup_script["plan_onnxruntime"]
+    # The second mirror has the package.
+    headers('case "$*" in *http://one/*) exit 100;; esac')
+    version = setup_script["ONNXRUNTIME_VERSION"]
+    fetched = tmp_path / "build" / f"onnxruntime-{version}"
+    assert find() is None
+    assert plan() == find() == fetched
+    assert [path.name for path in (tmp_path / "build").iterdir()] == [fetched.name]
+    calls = (tmp_path / "calls").read_text().splitlines()
+    package, checksum = setup_script["ONNXRUNTIME_PACKAGE"], setup_script["ONNXRUNTIME_SHA256"]
+    urls = [f"http://one/{package}", f"http://two/debian/{package}"]
+    assert [call.split()[-3] for call in calls] == urls
+    assert {call.split()[-1] for call in calls} == {f"SHA256:{checksum}"}
+    # What is there is not fetched again, those of the system come before, and a path before all.
+    plan()
+    assert (tmp_path / "calls").read_text().splitlines() == calls
+    for folder in ("include/onnxruntime", "mine"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / HEADER).touch()
+    assert plan() == tmp_path / "include" / "onnxruntime"
+    monkeypatch.setenv("ONNXRUNTIME_INCLUDE_DIR", str(tmp_path / "mine"))
+    assert plan() == tmp_path / "mine"
+    monkeypatch.setenv("MMHADAPTIVE_ONNXRUNTIME", "0")
+    assert plan() is None
+    monkeypatch.delenv("MMHADAPTIVE_ONNXRUNTIME")
+    monkeypatch.setenv("ONNXRUNTIME_INCLUDE_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match=f"nowhere has no {HEADER}"):
+        plan()
+
+
+@pytest.mark.parametrize("programs", [("exit 100",), ("exit 0", "exit 2"), None])
+def test_without_headers_of_onnxruntime(
+    setup_script, headers, tmp_path, monkeypatch, capsys, programs
+):
+    """A mirror that has another file or none, a package that does not unpack, no apt."""
+    if programs:
+        headers(*programs)
+    plan = setup_script["plan_onnxruntime"]
+    assert plan() is None
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("no library for ONNX Runtime")
+    assert "ONNXRUNTIME_INCLUDE_DIR" in last
+    assert not list(tmp_path.glob("build/*"))
+    monkeypatch.setenv("MMHADAPTIVE_ONNXRUNTIME", "1")
+    with pytest.raises(
+        FileNotFoundError, match="MMHADAPTIVE_ONNXRUNTIME=1, but there are no headers"
+    ):
+        plan()
+
+
 def test_find_torch(setup_script):
     folder, version, cuda = setup_script["find_torch"]()
     assert folder == Path(torch.__file__).parent
@@ -199,6 +295,7 @@ def names_of_libraries(paths):
 
 
 CPU, CUDA = "libmmhadaptive_cpu.so", "libmmhadaptive_cuda.so"
+ONNXRUNTIME = "libmmhadaptive_onnxruntime.so"
 
 
 @pytest.mark.parametrize(
@@ -228,3 +325,11 @@ def test_a_wheel_is_for_every_machine(project, machine, tmp_path):
     # In the same folder, in which the last build has left its libraries.
     assert build(MMHADAPTIVE_CUDA="0") == (f"py3-none-{platform}.whl", [CPU])
     assert build(CXX="no-compiler") == ("py3-none-any.whl", [])
+    (tmp_path / HEADER).touch()
+    here = dict(MMHADAPTIVE_ONNXRUNTIME="1", ONNXRUNTIME_INCLUDE_DIR=str(tmp_path))
+    (tmp_path / "calls").unlink()
+    assert build(MMHADAPTIVE_CUDA="0", **here)[1] == [CPU, ONNXRUNTIME]
+    compiled = re.findall(r" -c (\S+)", (tmp_path / "calls").read_text())
+    kernels = [path for path in compiled if path.endswith("forward_kernels.cpp")]
+    assert kernels
+    assert all(kernels.count(path) <= 3 for path in kernels)

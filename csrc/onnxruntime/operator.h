@@ -1,0 +1,109 @@
+// What the operators share: errors, threads and shapes, by ONNX Runtime's C++ API.
+#pragma once
+
+#include <onnxruntime_cxx_api.h>
+
+#include <cstdint>
+#include <sstream>
+#include <stdexcept>
+#include <vector>
+
+#include "../core/common.h"
+#include "../cpu/parallel_for.h"
+
+namespace mmhadaptive::onnxruntime {
+
+using Sizes = std::vector<int64_t>;
+
+// No exception may reach ONNX Runtime: it takes them as the status that the body ends with.
+template <class Body>
+OrtStatusPtr status_of(const Body& body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (const Ort::Exception& error) {
+    return Ort::Status(error).release();
+  } catch (const std::exception& error) {
+    return Ort::Status(error.what(), ORT_INVALID_ARGUMENT).release();
+  }
+}
+
+template <class... Parts>
+void check(bool holds, const Parts&... parts) {
+  if (!holds) {
+    std::ostringstream message;
+    (message << "mmhadaptive: " << ... << parts);
+    throw std::runtime_error(message.str());
+  }
+}
+
+// Those of the session, as many as its intra_op_num_threads. No body may throw.
+inline cpu::ParallelFor threads_of(const Ort::KernelContext& context) {
+  return [&context](int64_t size, int64_t grain, const cpu::Body& body) {
+    struct Work {
+      int64_t size;
+      int64_t grain;
+      const cpu::Body& body;
+    } work{size, grain, body};
+    const int64_t parts = divide_up(size, grain);
+    if (parts == 1) {
+      body(0, size);
+    }
+    if (parts <= 1) {
+      return;
+    }
+    const auto run = [](void* data, size_t part) {
+      const Work& work = *static_cast<Work*>(data);
+      const int64_t begin = static_cast<int64_t>(part) * work.grain;
+      work.body(begin, begin + work.grain < work.size ? begin + work.grain : work.size);
+    };
+    // Without batches: a thread takes the next part when it is done with one.
+    context.ParallelFor(run, static_cast<size_t>(parts), 0, &work);
+  };
+}
+
+// An input that is dense in memory, as all of ONNX Runtime's are; or none, which is empty.
+template <class T>
+struct Input {
+  const T* data = nullptr;
+  Sizes sizes;
+
+  Input(const Ort::KernelContext& context, size_t number) {
+    if (number < context.GetInputCount()) {
+      if (const Ort::ConstValue value = context.GetInput(number)) {
+        data = value.GetTensorData<T>();
+        sizes = value.GetTensorTypeAndShapeInfo().GetShape();
+      }
+    }
+  }
+
+  bool given() const {
+    return data != nullptr;
+  }
+
+  int64_t elements() const {
+    int64_t product = 1;
+    for (const int64_t size : sizes) {
+      product *= size;
+    }
+    return product;
+  }
+};
+
+// An operator on floats; Op names its inputs, and Kernel computes.
+template <class Op, class Kernel>
+struct Operator : Ort::CustomOpBase<Op, Kernel, true> {
+  OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
+    return status_of([&] { *kernel = new Kernel(Ort::ConstKernelInfo(info)); });
+  }
+
+  size_t GetOutputTypeCount() const {
+    return 1;
+  }
+
+  ONNXTensorElementDataType GetOutputType(size_t) const {
+    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+};
+
+}  // namespace mmhadaptive::onnxruntime
