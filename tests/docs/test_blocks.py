@@ -18,6 +18,7 @@ from mmengine.utils import import_modules_from_strings
 
 import mmhadaptive.engine  # noqa: F401  the names of the configs
 from mmhadaptive.deploy.onnxruntime_library import _LIBRARY as LIBRARY
+from mmhadaptive.models import HadaptiveNet
 
 from ..paths import DOCS, ROOT
 
@@ -168,7 +169,7 @@ def names(block):
             bias=one,
         )
     if "onnx" in block or "fuse(model)" in block:
-        backbone = MODELS.build(dict(type="HadaptiveNet", arch="s")).eval()
+        backbone = HadaptiveNet(arch="s").eval()
         return dict(model=backbone, image=np.zeros((1, 3, 224, 224), np.float32))
     if "replace_blocks" in block:
         return dict(model=MODELS.build(dict(type="mmpretrain.MobileNetV3", arch="small")))
