@@ -132,7 +132,7 @@ LIBRARIES = {
             *CPU_SOURCES,
         ],
         link=["-L{torch}/lib", "-ltorch_cpu"],
-        seconds=50,
+        seconds=90,
     ),
     "mmhadaptive.ops.libmmhadaptive_cuda": Library(
         compiler="nvcc",

@@ -1,14 +1,17 @@
 """The suites measure what their tables and the committed records show."""
 
+import copy
 import json
 from itertools import islice
 
 import pytest
 import torch
 
-from mmhadaptive.analysis import depthwise_benchmarks
+from mmhadaptive.analysis import depthwise_benchmarks, fused_benchmarks
 from mmhadaptive.analysis import operator_benchmarks as suites
 from mmhadaptive.analysis import operator_tables as tables
+from mmhadaptive.deploy import fuse
+from mmhadaptive.deploy.folding import fold_norms
 from mmhadaptive.ops.arguments import STRATEGIES
 
 from ..paths import DOCS
@@ -19,6 +22,7 @@ TABLES = {
     "memory": tables.memory_table,
     "model": tables.model_table,
     "depthwise": tables.depthwise_table,
+    "fused": tables.fused_table,
 }
 
 
@@ -127,3 +131,34 @@ def test_the_twin_differs_in_the_class_of_the_layer_alone(what):
     assert (depthwise_benchmarks.DepthwiseConv2d in kinds) == (what == "own")
     states = plain.state_dict(), own.state_dict()
     assert states[0].keys() == states[1].keys()
+
+
+def test_fused_times_every_shape_and_the_network(monkeypatch):
+    def turns(functions, rounds):
+        outputs = [function() for function in functions.values()]
+        outputs = [y[0] if isinstance(y, tuple) else y for y in outputs]
+        for y in outputs[1:]:
+            torch.testing.assert_close(y, outputs[0], rtol=1e-3, atol=1e-4)
+        return dict.fromkeys(functions, 0.5)
+
+    monkeypatch.setattr(fused_benchmarks, "median_times", turns)
+    options = suites.Options(batches=[2], sizes=[64], networks=["S"])
+
+    def runtime(model, x):
+        return lambda: model(x)
+
+    rows = list(fused_benchmarks.fused(options, fold_norms_of_copy, fuse, runtime))
+    whats = ["ACH 96, k=16, 5x5, 4x4", "ACH 128, k=32, 7x7, 2x2", "network"]
+    assert [row["what"] for row in rows] == whats
+    assert [set(row) & {"eager", "fused", "runtime"} for row in rows] == [
+        {"eager", "fused"},
+        {"eager", "fused"},
+        {"eager", "fused", "runtime"},
+    ]
+    assert tables.fused_table(rows).splitlines()[-1] == (
+        "| S | 64 | 2 | network | 500 | 500 | 500 | 1.00 | 1.00 |"
+    )
+
+
+def fold_norms_of_copy(model):
+    return fold_norms(copy.deepcopy(model).eval())

@@ -146,6 +146,17 @@ def names(block):
     """Tensors and a network as the code around a block has them."""
     if "depthwise_conv2d" in block:
         return dict(x=torch.rand(1, 4, 8, 8), weight=torch.rand(4, 1, 5, 5))
+    if "cross_hadamard_depthwise" in block:
+        wide = torch.ones(8 + 3)
+        return dict(
+            x=torch.rand(1, 8, 4, 4),
+            index=torch.tensor([[2, 0, 5]]),
+            alpha=wide[:1],
+            norm_weight=wide[:3],
+            norm_bias=wide[:3],
+            weight=wide[:, None, None, None].expand(-1, 1, 5, 5),
+            bias=wide,
+        )
     if "cross_hadamard" in block:
         index = torch.tensor([[2, 0, 5]])
         one = torch.ones(3)
@@ -157,8 +168,8 @@ def names(block):
             weight=one,
             bias=one,
         )
-    if "onnx" in block:
-        backbone = HadaptiveNet("s").eval()
+    if "onnx" in block or "fuse(model)" in block:
+        backbone = HadaptiveNet(arch="s").eval()
         return dict(model=backbone, image=np.zeros((1, 3, 224, 224), np.float32))
     if "replace_blocks" in block:
         return dict(model=MODELS.build(dict(type="mmpretrain.MobileNetV3", arch="small")))

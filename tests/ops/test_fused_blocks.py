@@ -91,6 +91,14 @@ def test_sizes(batch, channels, selected, kernel, size):
     check(random.image(batch, channels, *size, channels_last=True), block)
 
 
+# Maps that are cut into bands, whose neighbours Ghost's cheap half reads.
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (2, 2), (5, 2)])
+def test_ghost_in_bands(kernel, stride):
+    random = Random()
+    block = random.bottleneck("ghost", 12, 20, 18, kernel, stride)
+    check(random.image(2, 12, 61, 40), block)
+
+
 @given(
     kind=st.sampled_from(["ach", "ghost", "pointwise", "none"]),
     batch=st.integers(1, 3),
