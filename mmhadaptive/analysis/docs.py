@@ -15,6 +15,7 @@ from mmengine.fileio import load
 from .bccd_comparison import comparison_table
 from .bert import bert_table
 from .channels import channels_table
+from .deployed import frozen_table, int8_table
 from .detection_step import step_table
 from .detectors import detectors_table
 from .detectors_today import today_table
@@ -85,6 +86,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
         "results/training_step.json", lambda record: operators_table(record["detectors"])
     ),
     "trials": _of("results/trials.json", lambda record: trials_table(record["trials"])),
+    "frozen": frozen_table,
+    "int8": int8_table,
     "channels": lambda docs: channels_table(),
     "first-contact": first_contact_table,
     "paper": ledger_table,
