@@ -8,6 +8,7 @@ from .complexity_curves import draw_complexity
 from .confusion_matrix import draw_confusion_matrix
 from .contact_sheet import draw_contact_sheet
 from .detections import draw_detections
+from .detector_curves import draw_detector_curves
 from .operator_speed import draw_speedups, draw_strategies
 from .png import to_png
 from .training_curves import draw_training
@@ -19,6 +20,7 @@ __all__ = [
     "draw_contact_sheet",
     "draw_detection_samples",
     "draw_detections",
+    "draw_detector_curves",
     "draw_speedups",
     "draw_strategies",
     "draw_training",
