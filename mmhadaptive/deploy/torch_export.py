@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def export_pt2(
         size: Height and width of the input.
         batch: Number of pictures, or None for any number.
         outputs: ``raw`` or ``boxes``.
-        metadata: Extra files of the package, see :func:`mmhadaptive.deploy.describe`.
+        metadata: Extra files of a program, see :func:`mmhadaptive.deploy.describe`.
         compiled: Whether to compile it by AOTInductor for the CPU of this machine
             (``torch._inductor.aoti_load_package`` loads it) instead of writing the program
             (``torch.export.load``). It needs a C++ compiler.
@@ -49,11 +50,13 @@ def export_pt2(
     network = build_network(model, size, outputs)
     x = torch.zeros(2 if batch is None else batch, 3, *size)
     shapes = ({0: torch.export.Dim("batch")},) if batch is None else None
-    with torch.no_grad():
-        program = torch.export.export(network, (x,), dynamic_shapes=shapes)
     buffer = io.BytesIO()
-    if compiled:
-        torch._inductor.aoti_compile_and_package(program, package_path=buffer)
-    else:
-        torch.export.save(program, buffer, extra_files=to_properties(metadata or {}))
+    with torch.no_grad(), warnings.catch_warnings():
+        # Of torch's own use of itself.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        program = torch.export.export(network, (x,), dynamic_shapes=shapes)
+        if compiled:
+            torch._inductor.aoti_compile_and_package(program, package_path=buffer)
+        else:
+            torch.export.save(program, buffer, extra_files=to_properties(metadata or {}))
     write_file(Path(path), buffer.getvalue())

@@ -52,6 +52,8 @@ def scatter(model):
             if isinstance(module, torch.nn.Conv2d):
                 fan = module.weight[0].numel()
                 fill(module.weight, -1.7 / fan**0.5, 1.7 / fan**0.5)
+                if module.bias is not None:
+                    fill(module.bias, -1, 0.2)
             elif isinstance(module, _BatchNorm):
                 fill(module.running_mean, -0.2, 0.2)
                 fill(module.running_var, 0.5, 1.5)
@@ -98,4 +100,9 @@ def rtmdet():
     model = detector_config("rtmdet_hadaptive_s_bccd.py")
     model.neck.update(in_channels=(16, 16, 24), out_channels=16, num_selected=5)
     model.bbox_head.update(in_channels=16, feat_channels=16, stacked_convs=1)
-    return build(model, "mmdet")
+    model = build(model, "mmdet")
+    for conv in model.bbox_head.rtm_reg:
+        # Distances to the sides are positive.
+        torch.nn.init.constant_(conv.bias, 2)
+        conv.weight.data *= 0.3
+    return model

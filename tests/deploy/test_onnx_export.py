@@ -38,11 +38,10 @@ def assert_close(report):
 @pytest.mark.parametrize(
     ("kind", "outputs", "batch", "size", "names"),
     [
-        ("classifier", "raw", 1, (70, 45), ["logits"]),
-        ("classifier", "raw", None, (64, 64), ["logits"]),
+        ("classifier", "raw", None, (70, 45), ["logits"]),
         ("ssd", "nms", 1, (64, 96), ["boxes", "scores", "labels", "images"]),
         ("ssd", "boxes", 4, (71, 65), ["boxes", "scores"]),
-        ("rtmdet", "nms", None, (64, 64), ["boxes", "scores", "labels", "images"]),
+        ("rtmdet", "nms", 2, (64, 64), ["boxes", "scores", "labels", "images"]),
         ("rtmdet", "raw", 1, (77, 93), RAW),
     ],
 )

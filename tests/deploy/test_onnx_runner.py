@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mmhadaptive.deploy import OnnxRunner, describe, export_onnx
 from mmhadaptive.io.user_errors import UserError, UserValueError
@@ -53,8 +54,12 @@ def test_equals_the_inferencer_of_mmpretrain(exported, classifier, picture_files
             test_dataloader=dict(dataset=dict(pipeline=PIPELINE)),
         )
     )
-    inferencer = ImageClassificationInferencer(classifier, classes=list("abcdefg"), device="cpu")
-    expected = inferencer(list(map(str, picture_files)))
+    # Whatever scope another test has left.
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        inferencer = ImageClassificationInferencer(
+            classifier, classes=list("abcdefg"), device="cpu"
+        )
+        expected = inferencer(list(map(str, picture_files)))
     found = OnnxRunner(exported)(picture_files)
     assert len(found) == 3
     for one, other in zip(found, expected, strict=True):
