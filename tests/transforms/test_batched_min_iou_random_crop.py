@@ -173,7 +173,9 @@ def test_seeds_reach_the_draws():
 def test_all_configs_have_it():
     for path in sorted((CONFIGS / "detection").glob("ssd_*.py")):
         cfg = Config.fromfile(path)
-        pipeline = cfg.train_dataloader.dataset.pipeline
+        dataset = cfg.train_dataloader.dataset
+        # A repeated set holds the one with the pipeline.
+        pipeline = dataset.get("dataset", dataset).pipeline
         assert "MinIoURandomCrop" not in [transform.type for transform in pipeline], path
         for transform in pipeline:
             assert TRANSFORMS.get(transform.type) is not None, transform.type
