@@ -1,6 +1,6 @@
 # gdas_cifar100.py at 64x64 for 20 epochs: a search that a CPU can do. The logits have as far to go
-# as in 250 epochs, so their learning rate is 250 / 20 times as large. That of the weights is that of
-# the classification recipe: at 3e-3 the loss of the drawn networks stays at that of chance longer.
+# as in 250 epochs, so their learning rate is 250 / 20 times as large. That of the weights is the
+# one of the classification recipe: at 3e-3 the loss stays at that of chance longer.
 _base_ = [
     "datasets/cifar100_224.py",
     "schedules/gdas_250e.py",
