@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmhadaptive.analysis.input_size import input_size
 from mmhadaptive.engine import check_shapes
 
-from .paths import ROOT
+from .paths import DOCS, ROOT
 from .test_configs import samples
 
 FOLDER = ROOT / "configs" / "detection"
@@ -127,8 +127,8 @@ def test_rtmdets_own_recipe():
         assert of[0][key] == of[1][key]
 
 
-def test_the_readme_shows_a_tested_config(tmp_path):
-    section = (ROOT / "README.md").read_text().split("### In your own config")[1]
+def test_the_guide_shows_a_tested_config(tmp_path):
+    section = (DOCS / "detection.md").read_text().split("All of `retinanet_hadaptive_s_coco.py`")[1]
     shown = tmp_path / "shown.py"
     shown.write_text(re.search(r"```python\n(.*?)```", section, re.DOTALL)[1])
     example = FOLDER / "retinanet_hadaptive_s_coco.py"

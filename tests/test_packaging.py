@@ -281,7 +281,7 @@ detector = init_detector(cfg, device="cpu")
 assert detector.test_cfg.max_per_img == 7 and cfg.train_dataloader.batch_size == 64
 assert "ssd_hadaptive_l_coco" in BaseInferencer.list_models("mmhadaptive")
 torch.save(dict(state_dict=detector.state_dict()), f"{folder}/detector.pth")
-inferencer = DetInferencer("ssd_hadaptive_s_coco", f"{folder}/detector.pth", "cpu", "mmhadaptive")
+inferencer = DetInferencer("ssd_hadaptive_s_coco", f"{folder}/detector.pth", "cpu")
 for key, value in detector.state_dict().items():
     assert torch.equal(inferencer.model.state_dict()[key], value), key
 assert len(inferencer(image)["predictions"]) == 1

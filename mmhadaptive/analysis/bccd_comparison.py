@@ -23,10 +23,12 @@ from .complexity import TensorMode, network_complexity
 from .input_size import input_size
 from .tables import markdown_table
 from .timers import median_times
+from .training import read_curves
 
 #: By config, what a row of the table says.
 DETECTORS = {
     "ssd_hadaptive_s_bccd": "SSD, Hadaptive-Net-S",
+    "ssd_hadaptive_m_bccd": "SSD, Hadaptive-Net-M",
     "ssdlite_mobilenetv2_bccd": "SSDLite, MobileNetV2",
     "rtmdet_hadaptive_s_cspnext_bccd": "RTMDet's head, Hadaptive-Net-S, CSPNeXtPAFPN",
     "rtmdet_hadaptive_s_bccd": "RTMDet's head, Hadaptive-Net-S, ACHPAFPN",
@@ -81,7 +83,8 @@ def train_detectors(
         report: Is called with a line about each run, before it begins.
 
     Returns:
-        An entry a run: ``config``, ``seed`` and ``metrics`` on the test set.
+        An entry a run: ``config``, ``seed``, ``metrics`` on the test set, and ``curve``: of every
+        epoch its number, mean loss, and AP on the validation set or None.
 
     Raises:
         UserError: The work dir has runs with other options, or a tool failed.
@@ -103,8 +106,18 @@ def train_detectors(
             last = folder / Path((folder / "last_checkpoint").read_text().strip()).name
             arguments = ("--work-dir", folder / "test", "--record", tested, *settings)
             _run("test.py", config, last, *arguments)
-        entries.append(dict(config=name, seed=seed, metrics=load(tested)["metrics"]))
+        curves, _ = read_curves(folder, "coco/bbox_mAP")
+        curve = [[epoch, round(loss, 4), ap] for epoch, (loss, ap) in curves.items()]
+        entries.append(dict(config=name, seed=seed, metrics=load(tested)["metrics"], curve=curve))
     return entries
+
+
+def curves_by_detector(record: dict) -> dict[str, list[list]]:
+    """The curves of the record's ``runs`` by the name of the detector, a list of seeds each."""
+    found = {}
+    for run in record["runs"]:
+        found.setdefault(DETECTORS[run["config"]], []).append(run["curve"])
+    return found
 
 
 def _build(name: str) -> tuple[nn.Module, tuple[int, int]]:

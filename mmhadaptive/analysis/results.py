@@ -33,6 +33,7 @@ def measured(record: dict) -> dict[str, str]:
             found[name] = f"{factor * record['metrics'][key]:.2f}"
     if record.get("last_top1") is not None:
         found["Top 1 Accuracy"] = f"{record['last_top1']:.2f}"
+    if "first_loss" in record:
         found["training loss, first → last epoch"] = (
             f"{record['first_loss']:.2f} → {record['last_loss']:.2f}"
         )

@@ -9,14 +9,18 @@ import torch
 
 from mmhadaptive.io.checkpoint import load_checkpoint_file
 
-# By epoch: the mean logged loss, and top-1 in per cent where it was validated.
+# By epoch: the mean logged loss, and the metric where it was validated.
 Curves = dict[int, tuple[float, float | None]]
 
 
-def read_curves(work_dir: Path) -> tuple[Curves, list[dict]]:
+def read_curves(work_dir: Path, metric: str = "accuracy/top1") -> tuple[Curves, list[dict]]:
     """The curves of a training, and the records of its pieces.
 
     The pieces of a resumed run are joined; of an iteration that two pieces logged the later counts.
+
+    Args:
+        work_dir: Of ``tools/train.py``.
+        metric: Name in the log, such as ``coco/bbox_mAP``. Top-1 is in per cent, AP is a share.
 
     Raises:
         FileNotFoundError: No piece has a ``run.json``.
@@ -25,34 +29,35 @@ def read_curves(work_dir: Path) -> tuple[Curves, list[dict]]:
     pieces = sorted(path.parent for path in work_dir.glob("*/run.json"))
     if not pieces:
         raise FileNotFoundError(f"{work_dir} has no */run.json, which tools/train.py writes")
-    steps, top1 = {}, {}
+    steps, values = {}, {}
     for piece in pieces:
         scalars = piece / "vis_data" / "scalars.json"
         for line in scalars.read_text().splitlines() if scalars.exists() else ():
             entry = json.loads(line)
             if "loss" in entry:
                 steps[entry["step"]] = (entry["epoch"], entry["loss"])
-            elif "accuracy/top1" in entry:
-                top1[entry["step"]] = entry["accuracy/top1"]
+            elif metric in entry:
+                values[entry["step"]] = entry[metric]
     if not steps:
         raise ValueError(f"{work_dir} holds no logged iteration")
     losses = {}
     for epoch, loss in steps.values():
         losses.setdefault(epoch, []).append(loss)
-    curves = {e: (sum(v) / len(v), top1.get(e)) for e, v in sorted(losses.items())}
+    curves = {e: (sum(v) / len(v), values.get(e)) for e, v in sorted(losses.items())}
     return curves, [json.loads((piece / "run.json").read_text()) for piece in pieces]
 
 
-def summary(curves: Curves) -> dict:
-    """Losses of the first and the last epoch, and top-1 of the last and the best one."""
-    known = [round(top1, 2) for _, top1 in curves.values() if top1 is not None]
-    return dict(
-        epochs=len(curves),
-        first_loss=round(curves[min(curves)][0], 4),
-        last_loss=round(curves[max(curves)][0], 4),
-        last_top1=known[-1] if known else None,
-        best_top1=max(known, default=None),
-    )
+def summary(curves: Curves, metric: str = "accuracy/top1") -> dict:
+    """Losses of the first and the last epoch, and the metric of the last and the best one."""
+    known = [round(value, 4) for _, value in curves.values() if value is not None]
+    name = metric.rpartition("/")[2]
+    return {
+        "epochs": len(curves),
+        "first_loss": round(curves[min(curves)][0], 4),
+        "last_loss": round(curves[max(curves)][0], 4),
+        f"last_{name}": known[-1] if known else None,
+        f"best_{name}": max(known, default=None),
+    }
 
 
 def last_checkpoint(work_dir: Path) -> Path:

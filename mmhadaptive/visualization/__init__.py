@@ -7,6 +7,7 @@ from .augmented_samples import draw_classification_samples, draw_detection_sampl
 from .complexity_curves import draw_complexity
 from .confusion_matrix import draw_confusion_matrix
 from .contact_sheet import draw_contact_sheet
+from .detector_curves import draw_detector_curves
 from .operator_speed import draw_speedups, draw_strategies
 from .png import to_png
 from .search_curves import draw_confidence, draw_entropy
@@ -19,6 +20,7 @@ __all__ = [
     "draw_confusion_matrix",
     "draw_contact_sheet",
     "draw_detection_samples",
+    "draw_detector_curves",
     "draw_entropy",
     "draw_speedups",
     "draw_strategies",

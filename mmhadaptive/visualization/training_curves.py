@@ -1,4 +1,4 @@
-"""Loss and accuracy of a training over its epochs."""
+"""Loss and a metric of a training over its epochs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+LABELS = {"accuracy/top1": "top-1 accuracy, %", "coco/bbox_mAP": "AP"}
 
-def draw_training(curves: Mapping[int, tuple[float, float | None]]) -> Figure:
-    """Draw the loss on the left axis, top-1 on the right.
+
+def draw_training(
+    curves: Mapping[int, tuple[float, float | None]], metric: str = "accuracy/top1"
+) -> Figure:
+    """Draw the loss on the left axis, the metric on the right.
 
     Args:
-        curves: By epoch its loss and its top-1 in per cent, if it is known.
+        curves: By epoch its loss and the metric, if it is known.
+        metric: Its name in the log.
     """
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     left = figure.subplots()
@@ -19,8 +24,8 @@ def draw_training(curves: Mapping[int, tuple[float, float | None]]) -> Figure:
     left.set(xlabel="epoch", ylabel="training loss")
     left.yaxis.label.set_color("C0")
     right = left.twinx()
-    known = {epoch: top1 for epoch, (_, top1) in curves.items() if top1 is not None}
+    known = {epoch: value for epoch, (_, value) in curves.items() if value is not None}
     right.plot(list(known), list(known.values()), "C1")
-    right.set(ylabel="top-1 accuracy, %")
+    right.set(ylabel=LABELS.get(metric, metric))
     right.yaxis.label.set_color("C1")
     return figure

@@ -11,6 +11,7 @@ from mmhadaptive.analysis.bccd_comparison import (
     DETECTORS,
     comparison_table,
     config_path,
+    curves_by_detector,
     measure_detectors,
     train_detectors,
 )
@@ -19,7 +20,8 @@ from mmhadaptive.io.user_errors import UserError
 
 @pytest.fixture
 def tools(monkeypatch):
-    """What would be run, in place of running it; a test gives the AP 0.5 + seed / 100."""
+    """What would be run, in place of running it: a training of two epochs, of which the second is
+    validated with the AP 0.25, and a test that gives the AP 0.5 + seed / 100."""
     calls = []
 
     def run(tool, *arguments):
@@ -29,6 +31,13 @@ def tools(monkeypatch):
             folder = Path(words[words.index("--work-dir") + 1])
             folder.mkdir(parents=True)
             (folder / "last_checkpoint").write_text("/elsewhere/epoch_36.pth")
+            log = folder / "20260101_000000" / "vis_data" / "scalars.json"
+            log.parent.mkdir(parents=True)
+            (log.parents[1] / "run.json").write_text("{}")
+            log.write_text(
+                '{"step": 1, "epoch": 1, "loss": 3.0}\n{"step": 2, "epoch": 2, "loss": 2.0}\n'
+                '{"step": 2, "coco/bbox_mAP": 0.25}\n'
+            )
         else:
             seed = next(int(w.partition("=")[2]) for w in words if w.startswith("randomness.seed"))
             record = dict(metrics={"coco/bbox_mAP": 0.5 + seed / 100})
@@ -56,8 +65,9 @@ def test_every_detector_with_every_seed(tools, tmp_path):
         (s, d) for s in (0, 7) for d in DETECTORS
     ]
     found = [entry["metrics"]["coco/bbox_mAP"] for entry in entries]
-    assert found == pytest.approx([0.5] * 4 + [0.57] * 4)
-    assert len(lines) == 8
+    assert found == pytest.approx([0.5] * 5 + [0.57] * 5)
+    assert all(entry["curve"] == [[1, 3.0, None], [2, 2.0, 0.25]] for entry in entries)
+    assert len(lines) == 10
     train, test = tools[-2:]
     settings = ("--cfg-options", "randomness.seed=7", "a=1")
     assert train[0] == "train.py"
@@ -71,8 +81,8 @@ def test_what_is_finished_is_not_repeated(tools, tmp_path):
     train_detectors(tmp_path, [0], [])
     tools.clear()
     entries = train_detectors(tmp_path, [0, 1], [])
-    assert [call[0] for call in tools] == ["train.py", "test.py"] * 4
-    assert len(entries) == 8
+    assert [call[0] for call in tools] == ["train.py", "test.py"] * 5
+    assert len(entries) == 10
     assert all("randomness.seed=1" in call for call in tools)
 
 
@@ -85,6 +95,14 @@ def test_other_settings_need_another_folder(tools, tmp_path):
 def test_a_tool_that_fails_is_named(tmp_path):
     with pytest.raises(UserError, match=r"status \d of .*train\.py .*ssd_hadaptive_s_bccd\.py"):
         train_detectors(tmp_path, [0], ["not an option"])
+
+
+def test_curves_are_those_of_all_seeds():
+    config = "ssd_hadaptive_m_bccd"
+    runs = [dict(config=config, seed=seed, curve=[[1, seed, None]]) for seed in (0, 1)]
+    assert curves_by_detector(dict(runs=runs)) == {
+        DETECTORS[config]: [[[1, 0, None]], [[1, 1, None]]]
+    }
 
 
 def test_the_table():

@@ -87,6 +87,17 @@ def test_a_folder(inferencer, files, expected, tmp_path):
     assert {path.stem for path in (out / "preds").iterdir()} == {name[:-4] for name in NAMES}
 
 
+def test_a_config_by_its_name():
+    """Where mmdet knows no such name; its own ones come first."""
+    found = DetInferencer("SSD_hadaptive_S_coco", device="cpu", show_progress=False)
+    assert type(found.model.backbone).__name__ == "HadaptiveNet"
+    cfg, weights = found._load_model_from_metafile("rtmdet_tiny_8xb32-300e_coco")
+    assert cfg.model.type == "RTMDet"
+    assert weights.startswith("https://")
+    with pytest.raises(ValueError, match="Cannot find model: nothing in mmdet and in mmhadaptive"):
+        DetInferencer("nothing", device="cpu")
+
+
 def test_frames_of_a_video(digits_config, weights, files, tmp_path):
     """As mmdet's demo for videos does it."""
     path = str(tmp_path / "digits.avi")

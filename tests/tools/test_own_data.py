@@ -95,6 +95,13 @@ def test_six_lines(config):
     assert cfg.model.bbox_head.num_classes == 2
 
 
+def test_the_start_has_these_lines_on_a_short_schedule():
+    (start,) = re.findall(r"```python\n(.*?)```", (DOCS / "start.md").read_text(), re.DOTALL)
+    base, lines = start.split("\n", 1)
+    assert lines == COCO.split("\n", 1)[1]
+    assert base == '_base_ = "mmhadaptive::detection/ssd_hadaptive_s_bccd.py"'
+
+
 def test_sound_data_pass(config, run_here, capsys):
     run_here("data/check_dataset.py", config, "--cfg-options", BATCH)
     out = capsys.readouterr().out

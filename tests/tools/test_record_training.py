@@ -35,14 +35,26 @@ def test_pieces_are_joined_and_compared(tmp_path, run_here):
         record = json.loads(out.read_text())
         assert record["same_as_other_run"] is same
     assert (record["epochs"], record["first_loss"], record["last_loss"]) == (2, 4.5, 2.5)
-    assert record["last_top1"] == record["best_top1"] == 20.13
+    assert record["last_top1"] == record["best_top1"] == 20.129
     assert [piece["commit"] for piece in record["pieces"]] == ["c0", "c1"]
     rows = list(csv.DictReader(out.with_suffix(".csv").open()))
     assert [list(row.values()) for row in rows] == [
-        ["1", "4.5000", "10.00"],
+        ["1", "4.5000", "10"],
         ["2", "2.5000", "20.13"],
     ]
     assert out.with_suffix(".png").stat().st_size > 1000
+
+
+def test_the_metric_of_a_detector(tmp_path, run_here):
+    validations = [{"coco/bbox_mAP": 0.25, "step": 1}, {"coco/bbox_mAP": 0.125, "step": 2}]
+    make_run(tmp_path / "run", [[step(1, 1, 5.0), step(2, 2, 4.0), *validations]], 1.0)
+    out = tmp_path / "record.json"
+    options = ("--out", out, "--metric", "coco/bbox_mAP")
+    run_here("analysis/record_training.py", tmp_path / "run", *options)
+    record = json.loads(out.read_text())
+    assert (record["last_bbox_mAP"], record["best_bbox_mAP"]) == (0.125, 0.25)
+    lines = out.with_suffix(".csv").read_text().splitlines()
+    assert lines == ["epoch,loss,bbox_mAP", "1,5.0000,0.25", "2,4.0000,0.125"]
 
 
 def test_weights_of_the_best_epoch_in_half_precision(tmp_path, run_here):

@@ -15,6 +15,7 @@ from mmhadaptive.visualization import (
     draw_confusion_matrix,
     draw_contact_sheet,
     draw_detection_samples,
+    draw_detector_curves,
     draw_speedups,
     draw_strategies,
     draw_training,
@@ -30,6 +31,15 @@ def test_training_curves():
     left, right = draw_training({1: (5.0, 10.0), 2: (4.0, None), 3: (3.0, 30.0)}).axes
     assert lines_of(left) == [[(1, 5.0), (2, 4.0), (3, 3.0)]]
     assert lines_of(right) == [[(1, 10.0), (3, 30.0)]]
+
+
+def test_curves_of_detectors():
+    first = [[(1, 5.0, None), (2, 4.0, 0.25)], [(1, 6.0, 0.5), (2, 5.0, None)]]
+    losses, precisions = draw_detector_curves({"a": first, "b": [[(1, 3.0, None)]]}).axes
+    assert lines_of(losses) == [[(1, 5.0), (2, 4.0)], [(1, 6.0), (2, 5.0)], [(1, 3.0)]]
+    assert lines_of(precisions) == [[(2, 25.0)], [(1, 50.0)]]
+    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["a", "b"]
+    assert len({line.get_color() for line in losses.lines}) == 2
 
 
 def test_complexity_curves():

@@ -33,6 +33,9 @@ def parse_args():
     )
     parser.add_argument("--same-as", type=Path, help="work dir of another run of the same config")
     parser.add_argument("--weights", action="store_true", help="a .pth beside")
+    parser.add_argument(
+        "--metric", default="accuracy/top1", help="of the validations (%(default)s)"
+    )
     args = parser.parse_args()
     if not args.out.endswith(".json"):
         parser.error(f"--out must end in .json, got {args.out}")
@@ -42,20 +45,20 @@ def parse_args():
 def main():
     args = parse_args()
     name = args.out.removesuffix(".json")
-    curves, pieces = read_curves(args.work_dir)
-    results = summary(curves)
+    curves, pieces = read_curves(args.work_dir, args.metric)
+    results = summary(curves, args.metric)
     if args.same_as:
         results["same_as_other_run"] = ended_alike(args.work_dir, args.same_as)
     if args.weights:
         best = load_checkpoint_file(best_checkpoint(args.work_dir), "cpu")
         save_checkpoint_file(publishable(best, half=True), f"{name}.pth")
-    rows = [("epoch", "loss", "top1")]
-    for epoch, (loss, top1) in curves.items():
-        rows.append((epoch, f"{loss:.4f}", "" if top1 is None else f"{top1:.2f}"))
+    rows = [("epoch", "loss", args.metric.rpartition("/")[2])]
+    for epoch, (loss, value) in curves.items():
+        rows.append((epoch, f"{loss:.4f}", "" if value is None else f"{value:.4g}"))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_file(f"{name}.csv", text.getvalue())
-    write_file(f"{name}.png", to_png(draw_training(curves), dpi=150))
+    write_file(f"{name}.png", to_png(draw_training(curves, args.metric), dpi=150))
     write_record(args.out, **results, pieces=pieces)
 
 

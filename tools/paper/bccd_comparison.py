@@ -2,6 +2,8 @@
 
     python tools/paper/bccd_comparison.py --out docs/results/bccd_comparison.json
 
+A picture of the curves comes beside it, as .png.
+
 Called again it continues: what is trained and tested stays. ``--cfg-options`` are those of
 tools/train.py, for all runs; with these a dry run takes some minutes:
 
@@ -16,12 +18,15 @@ from mmengine.logging import MMLogger
 import mmhadaptive.engine  # noqa: F401  the scope of the configs
 from mmhadaptive.analysis.bccd_comparison import (
     comparison_table,
+    curves_by_detector,
     measure_detectors,
     train_detectors,
 )
 from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import run_script
+from mmhadaptive.io.whole import write_file
+from mmhadaptive.visualization import draw_detector_curves, to_png
 
 
 def main():
@@ -41,12 +46,16 @@ def main():
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all runs"
     )
     args = parser.parse_args()
+    if args.out.suffix != ".json":
+        parser.error(f"--out must end in .json, got {args.out}")
     quiet_imports()
     logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")
     runs = train_detectors(args.work_dir, args.seeds, args.cfg_options, logger.info)
     logger.info("counting and timing")
     record = dict(runs=runs, detectors=measure_detectors(args.rounds))
     write_record(args.out, options=args.cfg_options, **record)
+    picture = draw_detector_curves(curves_by_detector(record))
+    write_file(args.out.with_suffix(".png"), to_png(picture, dpi=150))
     print(comparison_table(record), end="")
 
 

@@ -12,9 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..blocks import build_block
 
-# A network is a list of stages, and each stage halves the resolution once: stage i has the output
-# stride 2 ** (i + 1). A stage is a list of rows for build_block. The paper prints S (Table 9); M
-# and L are those of the authors' framework.
+#: A network is a list of stages, and each stage halves the resolution once: stage ``i`` has the
+#: output stride ``2 ** (i + 1)``. A stage is a list of rows for :func:`build_block`. The paper
+#: prints S (Table 9); M and L are those of the authors' framework.
 ARCHITECTURES = {
     "s": [
         [("conv", 32, 2, 2, None)],
