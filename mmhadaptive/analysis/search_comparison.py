@@ -26,12 +26,12 @@ from .input_size import input_size
 from .tables import markdown_table
 from .training import read_curves, summary
 
-SEARCH = "hadaptive_gdas_ach_variants_cifar100_64px_20e"
+SEARCH = "hadaptive_gdas_ach_variants_cifar100_64px_60e"
 #: By the name of its config, what a network is called; the search writes the first of them.
 NETWORKS = {
     "searched": "derived",
-    "hadaptive_s_cifar100_64px_8e": "Hadaptive-Net-S",
-    "hadaptive_s_ghost_cifar100_64px_8e": "Hadaptive-Net-S, Ghost for its products",
+    "hadaptive_s_cifar100_64px_12e": "Hadaptive-Net-S",
+    "hadaptive_s_ghost_cifar100_64px_12e": "Hadaptive-Net-S, Ghost for its products",
 }
 # Table 3, in per cent: by row of the architecture, Ghost, DySoft, DySig, DyAlge.
 TABLE_3 = {

@@ -7,10 +7,13 @@ from mmcv.cnn import ConvModule
 from mmhadaptive.layers import (
     AdaptiveBottleneck,
     AdaptiveCrossHadamard,
+    DyAlge,
+    DySoft,
     GhostExpansion,
     PointwiseExpansion,
 )
 from mmhadaptive.models import HadaptiveNet, build_block
+from mmhadaptive.models.blocks import row_stride
 
 
 @pytest.mark.parametrize(
@@ -19,6 +22,9 @@ from mmhadaptive.models import HadaptiveNet, build_block
         (("pointwise", 12, 3, 3, 1), PointwiseExpansion, 24, (8, 6)),
         (("ghost", 12, 4, 2, 2), GhostExpansion, 32, (4, 3)),
         (("ach", 8, 4, 5), AdaptiveCrossHadamard, 14, (8, 6)),
+        (("ach", 12, 4, 2, 2, "DySig"), AdaptiveCrossHadamard, 14, (4, 3)),
+        # An expansion that is no integer, and an even kernel that keeps the size.
+        (("ghost", 8, 2.25, 2, 1), GhostExpansion, 18, (8, 6)),
     ],
 )
 def test_bottlenecks(row, kind, width, size):
@@ -27,6 +33,18 @@ def test_bottlenecks(row, kind, width, size):
     assert type(block.expand) is kind
     assert block.expand.out_channels == width
     assert block(torch.randn(2, 8, 8, 6)).shape == (2, row[1], *size)
+
+
+def test_a_row_states_stride_and_norm_of_the_products():
+    assert [row_stride(row) for row in (("ach", 8, 4, 5), ("ach", 8, 4, 5, 2))] == [1, 2]
+    assert row_stride(("conv", 8, 3, 2, None)) == row_stride(("ghost", 8, 4, 3, 2)) == 2
+    plain, stated = (build_block(("ach", 8, 4, 3, *more), 8) for more in ((), (1, "DyAlge")))
+    assert isinstance(plain.expand.product_norm, DySoft)
+    assert isinstance(stated.expand.product_norm, DyAlge)
+    options = dict(product_norm_cfg=dict(type="DySig"), selection="fixed")
+    block = build_block(("ach", 8, 4, 3, 1, "DyAlge"), 8, ach_cfg=options)
+    assert isinstance(block.expand.product_norm, DyAlge)
+    assert block.expand.selection == "fixed"
 
 
 def test_options():

@@ -1,7 +1,6 @@
 """The training of a search: what it finds, its halves, and its resumption."""
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -286,8 +285,7 @@ def test_bad_options(folder, tmp_path, options, message):
 
 
 def test_two_processes_choose_alike(tmp_path):
-    port = 20_000 + os.getpid() % 20_000
-    mp.spawn(search_as_rank, (tmp_path, port), nprocs=2)
+    mp.spawn(search_as_rank, (tmp_path,), nprocs=2)
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2))
     for a, b in zip(first, second, strict=True):
         assert a["drawn"] == b["drawn"]

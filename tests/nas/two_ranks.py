@@ -1,7 +1,6 @@
 """What each of two processes runs; it imports little, since it starts anew."""
 
 import json
-import os
 
 import torch
 from mmengine.model import BaseModel, MMDistributedDataParallel
@@ -24,11 +23,11 @@ class ToyModel(BaseModel):
         return dict(loss=(self.second(self.first(x)) - y).square().mean())
 
 
-def search_as_rank(rank, folder, port):
+def search_as_rank(rank, folder):
     """Take steps on batches and with random numbers of the rank's own."""
     torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    store = f"file://{folder}/store"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     torch.manual_seed(0)
     model = MMDistributedDataParallel(
         ToyModel().train(), broadcast_buffers=False, find_unused_parameters=True

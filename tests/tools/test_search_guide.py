@@ -32,18 +32,17 @@ def mine(tmp_path, monkeypatch):
 
 
 def test_the_guide_searches_and_trains(mine, run_here):
-    run_here("analysis/measure_candidates.py", "my_search.py", "--out", "costs.json", "--rounds", 2)
-    rows = json.loads((mine / "costs.json").read_text())["rows"]
+    measure = "analysis/measure_candidates.py"
+    run_here(measure, "my_search.py", "--out", "candidates.json", "--rounds", 2)
+    rows = json.loads((mine / "candidates.json").read_text())["rows"]
     assert [row["row"] for row in rows] == ["arch[2][1]", "arch[3][1]", "arch[3][2]"]
     assert [*rows[1]["candidates"]] == ["Ghost", "ACH 12", "ACH 16", "Blank"]
     assert rows[1]["candidates"]["Blank"]["macs"] == 0
     assert rows[1]["candidates"]["ACH 12"]["macs"] < rows[1]["candidates"]["ACH 16"]["macs"]
     assert all(cost["milliseconds"] > 0 for cost in rows[1]["candidates"].values())
 
-    (penalty,) = re.findall(r"(train_cfg.penalty=\"dict\(.*'candidates.json'\)\")", GUIDE)
-    key, value = penalty.replace("candidates.json", "costs.json").replace('"', "").split("=", 1)
-    options = [f"{name}={number}" for name, number in eval(value).items()]
-    options = [f"{key}.{option}" for option in options]
+    options = re.findall(r"train_cfg\.penalty\.(?:weight|cost|table)=\S+", GUIDE)[-3:]
+    assert options[2] == "train_cfg.penalty.table=candidates.json"
     run_here("train.py", "my_search.py", "--cfg-options", *SMALL, *options)
     work_dir = mine / "work_dirs" / "my_search"
     assert (work_dir / "confidence.md").read_text().startswith("| channels | ")

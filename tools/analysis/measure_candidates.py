@@ -5,7 +5,8 @@
 MACs and the time of inference for one image, by row and candidate, go to the record; a search takes
 them into its objective with
 
-    train_cfg.penalty="dict(weight=0.1, cost='milliseconds', table='candidates.json')"
+    train_cfg.penalty.weight=0.1 train_cfg.penalty.cost=milliseconds \\
+    train_cfg.penalty.table=candidates.json
 """
 
 import argparse
