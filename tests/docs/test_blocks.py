@@ -173,6 +173,14 @@ def names(block):
             weight=one,
             bias=one,
         )
+    if "choosing_layers" in block:
+        frozen = HadaptiveNet("s", ach_cfg=dict(selection="fixed"))
+        return dict(model=HadaptiveNet("s"), state_dict=frozen.state_dict())
+    if "freeze_selection" in block:
+        return dict(model=HadaptiveNet("s"), loader=[torch.rand(2, 3, 64, 64)])
+    if "quantize_onnx" in block:
+        pictures = [np.zeros((1, 3, 320, 320), np.float32)]
+        return dict(model=HadaptiveNet("s").eval(), pictures=pictures)
     if "OnnxRunner" in block:
         write_detector("detector.onnx")
     elif "onnx" in block or "fuse(model)" in block:
