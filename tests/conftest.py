@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 
 from .apart import Apart, free_port, python_apart
 from .paths import CONFIGS, ROOT, SHARED
@@ -21,6 +22,15 @@ def setup_script():
     """The names that setup.py defines."""
     with mock.patch("setuptools.setup"):
         return runpy.run_path(str(ROOT / "setup.py"))
+
+
+@pytest.fixture(autouse=True)
+def same_default_scope():
+    """A test leaves the default scope of the registries as it was, though mmdet's inferencer does not."""
+    scopes = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(scopes)
 
 
 @pytest.fixture(scope="session")

@@ -140,11 +140,7 @@ def folder(tmp_path, monkeypatch):
     video.write(picture)
     video.release()
     monkeypatch.chdir(tmp_path)
-    # mmdet's inferencer leaves its scope as the default one.
-    scopes = dict(DefaultScope._instance_dict)
-    yield tmp_path
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(scopes)
+    return tmp_path
 
 
 def names(block):
