@@ -26,7 +26,7 @@ def setup_script():
 
 @pytest.fixture(autouse=True)
 def same_default_scope():
-    """A test leaves the default scope of the registries as it was, though mmdet's inferencer does not."""
+    """mmdet's inferencer leaves its scope as the default one; a test does not."""
     scopes = dict(DefaultScope._instance_dict)
     yield
     DefaultScope._instance_dict.clear()
