@@ -14,6 +14,9 @@ namespace {
 
 // Multiplications that a thread gets at least.
 constexpr int64_t kWork = 1 << 18;
+// Rows of a panel that are expanded at a time, unless a single one is more: they stay in the
+// first-level cache.
+constexpr int64_t kPanelBytes = 24 * 1024;
 // Floats of the workspace, unless those of a single image are more: large batches go through in
 // parts.
 constexpr int64_t kWorkspace = 1 << 20;
@@ -143,7 +146,8 @@ void forward_images(const BottleneckCall& call, int64_t first_image, int64_t ima
   float* hidden = call.project_weight == nullptr ? y : take(sizes.hidden);
   const DepthwiseShape shape{images,      kPanel,      maps.height, maps.width,
                              call.kernel, call.stride, call.padding};
-  const HostPlan plan = HostPlan::forward(shape, sizeof(float), Layout::kInterleaved);
+  const HostPlan plan =
+      HostPlan::forward(shape, sizeof(float), Layout::kInterleaved, kPanelBytes);
   const DepthwiseShape cheap_shape{images, kPanel, maps.height, maps.width, 3, 1, 1};
   const HostPlan cheap = HostPlan::forward(cheap_shape, sizeof(float), Layout::kInterleaved);
   Expand op{plan.get(),

@@ -36,8 +36,15 @@ constexpr int64_t kCached = 1 << 15;
 // A multiple of all numbers of rows.
 constexpr int64_t kRowsTogether = 24;
 
-template <int rows, int panels>
-void multiply_tile(const Product& op, const float* a, int64_t panel, int64_t row) {
+// Weights that come next: they are not in the cache as a rule, since all of a network's are more.
+struct Ahead {
+  const float* weight;
+  int64_t step;  // none where a tile has nothing to fetch
+};
+
+// `length`: of a segment, where it is known when this is compiled; else 0.
+template <int rows, int panels, int length>
+void multiply_tile(const Product& op, const float* a, int64_t panel, int64_t row, Ahead ahead) {
   constexpr int kSums = panels * kVectors;
   const int64_t panel_size = op.segments * op.length * kPanel;
   const float* weight = op.weight + panel * panel_size;
@@ -53,13 +60,17 @@ void multiply_tile(const Product& op, const float* a, int64_t panel, int64_t row
   }
   for (int s = 0; s < op.segments; ++s) {
     const float* from = a + op.offsets[s];
-    if (op.segments > 1) {
+    if (length == 0 && op.segments > 1) {
       // Patches are many short streams, which hardware does not foresee: those of the next tile.
       for (int64_t at = 0; at < rows * step; at += kLine / sizeof(float)) {
         prefetch(from + rows * step + at);
       }
     }
-    for (int64_t k = 0; k < op.length; ++k, weight += kPanel) {
+    for (int64_t k = 0; k < (length > 0 ? length : op.length); ++k, weight += kPanel) {
+      if (length == 0) {
+        __builtin_prefetch(ahead.weight, 0, 2);
+        ahead.weight += ahead.step;
+      }
       V w[kSums];
 #pragma GCC unroll 16
       for (int v = 0; v < kSums; ++v) {
@@ -96,22 +107,27 @@ void multiply_tile(const Product& op, const float* a, int64_t panel, int64_t row
   }
 }
 
-template <int panels, int rows>
+template <int panels, int length, int rows>
 MMHADAPTIVE_INLINE void multiply_rows(int count, const Product& op, const float* a, int64_t panel,
-                                      int64_t row) {
+                                      int64_t row, Ahead ahead) {
   if constexpr (rows > 0) {
     if (count == rows) {
-      multiply_tile<rows, panels>(op, a, panel, row);
+      multiply_tile<rows, panels, length>(op, a, panel, row, ahead);
     } else {
-      multiply_rows<panels, rows - 1>(count, op, a, panel, row);
+      multiply_rows<panels, length, rows - 1>(count, op, a, panel, row, ahead);
     }
   }
 }
 
 // Rows [begin, end), which may be of several lines; tiles do not go beyond a line.
-template <int panels>
+template <int panels, int length>
 void multiply_panels(const Product& op, int64_t panel, int64_t begin, int64_t end) {
   constexpr int kRows = most_rows(panels);
+  // What follows in memory: the next panels, or the weights of what is computed next.
+  const int64_t values = op.segments * op.length * kPanel;
+  const float* weight = op.weight + panel * values;
+  const float* next = weight + panels * values;
+  int parts = panels;
   for (int64_t row = begin; row < end;) {
     const int64_t line = row / op.line_pixels;
     const int64_t column = row - line * op.line_pixels;
@@ -121,7 +137,11 @@ void multiply_panels(const Product& op, int64_t panel, int64_t begin, int64_t en
     int64_t done = 0;
     for (int64_t tiles = divide_up(count, kRows); tiles > 0; --tiles) {
       const int rows = static_cast<int>(divide_up(count - done, tiles));
-      multiply_rows<panels, kRows>(rows, op, a + done * op.pixel_stride, panel, row + done);
+      const Ahead ahead = parts > 0 ? Ahead{next, kPanel} : Ahead{weight, 0};
+      multiply_rows<panels, length, kRows>(rows, op, a + done * op.pixel_stride, panel, row + done,
+                                           ahead);
+      next += values;
+      --parts;
       done += rows;
     }
     row += count;
@@ -133,7 +153,12 @@ MMHADAPTIVE_INLINE void multiply_some(int count, const Product& op, int64_t pane
                                       int64_t end) {
   if constexpr (panels > 0) {
     if (count == panels) {
-      multiply_panels<panels>(op, panel, begin, end);
+      // Pairs of pixels in a planar image: of a network's first convolution.
+      if (op.length == 2) {
+        multiply_panels<panels, 2>(op, panel, begin, end);
+      } else {
+        multiply_panels<panels, 0>(op, panel, begin, end);
+      }
     } else {
       multiply_some<panels - 1>(count, op, panel, begin, end);
     }

@@ -9,9 +9,6 @@ namespace {
 
 // Batches are cut so that there are this many tasks, if there are as many images.
 constexpr int64_t kTasks = 64;
-// Scratch maps of a thread, unless those of a single row are larger: they stay in the second-level
-// cache.
-constexpr int64_t kScratchBytes = 192 * 1024;
 // Columns that kernels carry side by side; rows of scratch maps have zeros for the last ones.
 constexpr int64_t kSideBySide = 2;
 
@@ -38,8 +35,8 @@ int64_t padded(int64_t columns) {
 }
 
 // As many rows as fit, of `all`, evenly.
-int64_t band_of(int64_t all, int64_t fixed_bytes, int64_t bytes_of_a_row) {
-  const int64_t fitting = std::max<int64_t>(1, (kScratchBytes - fixed_bytes) / bytes_of_a_row);
+int64_t band_of(int64_t all, int64_t scratch_bytes, int64_t fixed_bytes, int64_t bytes_of_a_row) {
+  const int64_t fitting = std::max<int64_t>(1, (scratch_bytes - fixed_bytes) / bytes_of_a_row);
   return divide_up(all, divide_up(all, fitting));
 }
 
@@ -79,7 +76,8 @@ HostPlan::HostPlan(const DepthwiseShape& shape) : plan_{} {
   plan.images = divide_up(images, std::min(images, divide_up(kTasks, plan.blocks())));
 }
 
-HostPlan HostPlan::forward(const DepthwiseShape& shape, int64_t value_bytes, Layout layout) {
+HostPlan HostPlan::forward(const DepthwiseShape& shape, int64_t value_bytes, Layout layout,
+                           int64_t scratch_bytes) {
   HostPlan host(shape);
   DepthwisePlan& plan = host.plan_;
   const int64_t columns = padded(shape.out_width());
@@ -93,7 +91,7 @@ HostPlan HostPlan::forward(const DepthwiseShape& shape, int64_t value_bytes, Lay
   // Sums of one phase are written as they come about.
   plan.y.row = layout == Layout::kInterleaved && shape.stride == 1 ? 0 : columns;
   const int64_t pixel = value_bytes * kChannelBlock;
-  plan.band = band_of(shape.out_height(), plan.x.row * plan.rows * pixel,
+  plan.band = band_of(shape.out_height(), scratch_bytes, plan.x.row * plan.rows * pixel,
                       (shape.stride * plan.x.row + plan.y.row) * pixel);
   plan.y.rows = plan.band;
   plan.x.rows = (plan.band - 1) * shape.stride + plan.rows;
@@ -134,7 +132,7 @@ HostPlan HostPlan::backward(const DepthwiseShape& shape, int64_t value_bytes) {
   }
   plan.y.row = plan.y.left + right;
   const int64_t pixel = value_bytes * kChannelBlock;
-  plan.band = band_of(shape.height, plan.y.row * plan.rows * pixel,
+  plan.band = band_of(shape.height, kScratchBytes, plan.y.row * plan.rows * pixel,
                       (plan.x.row + divide_up(plan.y.row, shape.stride)) * pixel);
   plan.x.rows = plan.band;
   plan.y.rows = divide_up(plan.band + plan.rows - 1, shape.stride);

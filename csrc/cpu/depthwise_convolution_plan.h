@@ -8,6 +8,10 @@
 
 namespace mmhadaptive::cpu {
 
+// Scratch maps of a thread, unless those of a single row are larger: they stay in the second-level
+// cache.
+constexpr int64_t kScratchBytes = 192 * 1024;
+
 // A plan with the tables that it points to.
 class HostPlan {
  public:
@@ -19,7 +23,8 @@ class HostPlan {
 
   // The forward goes through rows of y; the backward through rows of x, all of dx of which it sums
   // up at once. Either needs the rows of the other map that taps lead to.
-  static HostPlan forward(const DepthwiseShape& shape, int64_t value_bytes, Layout layout);
+  static HostPlan forward(const DepthwiseShape& shape, int64_t value_bytes, Layout layout,
+                          int64_t scratch_bytes = kScratchBytes);
   static HostPlan backward(const DepthwiseShape& shape, int64_t value_bytes);
 
  private:

@@ -96,6 +96,22 @@ def depthwise_table(rows: list[dict]) -> str:
     return markdown_table(headers, body)
 
 
+def fused_table(rows: list[dict]) -> str:
+    """Times of PyTorch with folded BatchNorms, fused and of ONNX Runtime, in Markdown."""
+    headers = ["network", "input", "batch", "", "eager, ms", "ONNX Runtime, ms", "fused, ms"]
+    headers += ["x eager", "x ONNX Runtime"]
+    body = []
+    for row in rows:
+        line = [row["network"], row["input"], row["batch"], row["what"]]
+        line += [f"{row[key] * 1e3:.3g}" if key in row else "" for key in ("eager", "runtime")]
+        line.append(f"{row['fused'] * 1e3:.3g}")
+        line += [
+            f"{row[key] / row['fused']:.2f}" if key in row else "" for key in ("eager", "runtime")
+        ]
+        body.append(line)
+    return markdown_table(headers, body)
+
+
 def page(name: str, record: dict, table: str) -> str:
     """The table under the facts of the record, in Markdown."""
     facts = "".join(f"- {key}: {value}\n" for key, value in record.items() if key != "rows")

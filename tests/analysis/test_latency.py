@@ -187,8 +187,8 @@ def test_norms_have_the_statistics_of_the_batch():
 
 def test_a_number_of_scores_passes():
     scores = nn.ModuleList(
-        nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU(), nn.Conv2d(3, n, 1)) for n in (4, 6)
-    )
+        nn.Sequential(nn.Conv2d(3, 3, 3), nn.Tanh(), nn.Conv2d(3, n, 1)) for n in (4, 6)
+    ).double()
     head = SimpleNamespace(cls_convs=scores, test_cfg=SimpleNamespace(score_thr=0.02))
 
     class Detector(nn.Module):
@@ -197,7 +197,7 @@ def test_a_number_of_scores_passes():
         def forward(self, x, mode):
             return [layer(x) for layer in scores], None
 
-    image = torch.randn(1, 3, 16, 16)
+    image = torch.randn(1, 3, 16, 16, dtype=torch.float64)
     let_through(Detector(), image, 123)
     passed = sum((layer(image).sigmoid() > 0.02).sum().item() for layer in scores)
     assert passed == 123

@@ -46,10 +46,17 @@ from mmhadaptive.analysis.latency_networks import (
     let_through,
     paper_figures,
 )
-from mmhadaptive.deploy import OnnxRunner, describe, export_onnx, fuse, load_session
+from mmhadaptive.deploy import (
+    OnnxRunner,
+    describe,
+    export_onnx,
+    fuse,
+    get_library_path,
+    load_session,
+)
 from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.record import cpu_name, write_record
-from mmhadaptive.io.user_errors import run_script
+from mmhadaptive.io.user_errors import UserError, run_script
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.layers import AdaptiveCrossHadamard
 from mmhadaptive.visualization import draw_accuracy_latency, to_png
@@ -98,6 +105,16 @@ def parse_args(known):
     if args.image and not args.image.is_file():
         parser.error(f"no picture at {args.image}")
     return args
+
+
+def known_forms():
+    """Those of this machine; without the library for ONNX Runtime, not its fused one."""
+    forms = available_forms()
+    try:
+        get_library_path()
+    except UserError:
+        forms.remove("onnxruntime-fused")
+    return forms
 
 
 def is_ours(model):
@@ -209,7 +226,7 @@ def measure_detectors(args, folder, log):
 
 
 def main():
-    args = parse_args(available_forms())
+    args = parse_args(known_forms())
     quiet_imports()
     torch.set_num_threads(1)
     logger = MMLogger.get_instance("mmengine", logger_name="mmhadaptive")

@@ -5,6 +5,7 @@
     python tools/analysis/benchmark_ops.py sweep --device cuda
     python tools/analysis/benchmark_ops.py model --device cuda
     python tools/analysis/benchmark_ops.py depthwise --threads 2 --layouts nhwc
+    python tools/analysis/benchmark_ops.py fused --batches 1 --sizes 224
 
 ``layers`` times every ACH layer of Hadaptive-Net S, M and L against the same computation in eager
 PyTorch and, with ``--compile``, in torch.compile. ``memory`` compares tensors larger than any cache
@@ -12,7 +13,10 @@ with a copy on the same device in the same run. ``sweep`` compares the strategie
 over batch, channels and resolution; its first column is Fig. 7 of the paper, ``direct`` and
 ``parity``. ``model`` times the whole of Hadaptive-Net-L at batch 1 with each, as Table 4 does in
 ONNX Runtime. ``depthwise`` times the layer with our depthwise convolution beside nn.Conv2d, and a
-classifier's training step with either. Times are medians. Results go to docs/benchmarks/.
+classifier's training step with either. ``fused`` times the cross-Hadamard bottlenecks and the
+networks by mmhadaptive.deploy.fuse beside PyTorch with folded BatchNorms and, where onnxruntime is
+installed, the networks exported to standard operators. Times are medians. Results go to
+docs/benchmarks/.
 
 ``memory`` on the CPU wants an allocator that keeps what is freed, as jemalloc does: an output of
 glibc's is new memory with every call, and the time then that of page faults.
@@ -24,7 +28,12 @@ glibc's is new memory with every call, and the time then that of page faults.
 from __future__ import annotations
 
 import argparse
+import copy
+import functools
+import importlib.util
 import os
+import tempfile
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -33,11 +42,43 @@ import torch
 from mmhadaptive.analysis import operator_benchmarks as suites
 from mmhadaptive.analysis import operator_tables as tables
 from mmhadaptive.analysis.depthwise_benchmarks import depthwise
+from mmhadaptive.analysis.fused_benchmarks import fused
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.ops.library import DEVICES
 from mmhadaptive.visualization import draw_speedups, draw_strategies, to_png
+
+
+
+def fold(model: torch.nn.Module) -> torch.nn.Module:
+    from mmhadaptive.deploy.folding import fold_norms
+
+    return fold_norms(copy.deepcopy(model).eval())
+
+
+def runtime(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    """The exported model in ONNX Runtime, on as many threads as PyTorch has."""
+    import onnxruntime
+
+    from mmhadaptive.deploy import export_onnx
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(False):
+        path = Path(folder) / "model.onnx"
+        export_onnx(model, path, tuple(x.shape[2:]), batch=len(x))
+        session = onnxruntime.InferenceSession(path.read_bytes(), settings)
+    inputs = {session.get_inputs()[0].name: x.numpy()}
+    return functools.partial(session.run, None, inputs)
+
+
+def fused_networks(options: suites.Options):
+    from mmhadaptive.deploy import fuse
+
+    exported = importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnxscript")
+    return fused(options, fold, fuse, runtime if exported else None)
+
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = {
@@ -46,6 +87,7 @@ SUITES = {
     "sweep": (suites.sweep, tables.sweep_table, draw_strategies),
     "model": (suites.model, tables.model_table, None),
     "depthwise": (depthwise, tables.depthwise_table, None),
+    "fused": (fused_networks, tables.fused_table, None),
 }
 
 
@@ -78,6 +120,8 @@ def parse(arguments=None):
         parser.error("the strategies differ on CUDA only")
     if options.suite == "depthwise" and options.device != "cpu":
         parser.error("the depthwise convolution is compiled for the CPU only")
+    if options.suite == "fused" and (options.device, options.dtype) != ("cpu", torch.float32):
+        parser.error("fused networks are timed on the CPU in float32")
     return options
 
 
