@@ -123,12 +123,14 @@ def test_figures_as_files():
 
 def test_contact_sheet():
     pictures = [np.full((20, 40, 3), 10 * i, np.uint8) for i in range(1, 4)]
+    pictures.append(np.full((40, 20, 3), 40, np.uint8))
     sheet = draw_contact_sheet(pictures, columns=2, cell=28)
-    assert sheet.shape == (56, 56, 3)
-    # 20 x 10 pixels each, four from the edges of the cell.
-    for i, (y, x) in enumerate([(4, 4), (4, 32), (32, 4)], 1):
+    # 20 x 10 pixels each, four from the edges; the second row is higher by its second picture.
+    assert sheet.shape == (18 + 28, 56, 3)
+    for i, (y, x) in enumerate([(4, 4), (4, 32), (22, 4)], 1):
         assert (sheet[y : y + 10, x : x + 20] == 10 * i).all()
-    assert (sheet[32:, 32:] == 255).all()
+    assert (sheet[22:42, 32:42] == 40).all()
+    assert (sheet[32:, :32] == 255).all()
 
 
 def test_detection_samples():
