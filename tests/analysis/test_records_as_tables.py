@@ -7,6 +7,8 @@ from mmhadaptive.analysis.replaced import trained_table
 from mmhadaptive.analysis.results import results_table
 from mmhadaptive.analysis.speed import bandwidth_table, benchmarks_table, speed_table
 
+from ..paths import DOCS
+
 
 def last_row(table):
     return [cell.strip() for cell in table.splitlines()[-1].strip("|").split("|")]
@@ -40,6 +42,14 @@ def test_a_record_joins_the_row_of_the_figure_of_its_config(tmp_path):
     assert "| Table 6, COCO: `ssd_hadaptive_s_coco`, mIoU | 72.4 | - | - |" in rows
     assert "| `mine`, box AP | - | 12.34 | [mine](results/mine.json) |" in rows
     assert "| Table 5, CIFAR-100: `starnet_s1, original`, Top 1 Accuracy | 71.84 | - | - |" in rows
+
+
+def test_what_was_learnt_by_heart():
+    """Assignment, losses and decoding agree: SSD on S knows its 128 training pictures."""
+    record = json.loads((DOCS / "results" / "ssd_hadaptive_s_coco256.json").read_text())
+    assert record["metrics"]["coco/bbox_mAP_50"] >= 0.6
+    training = json.loads((DOCS / "results" / "ssd_hadaptive_s_coco256_training.json").read_text())
+    assert training["last_loss"] < training["first_loss"] / 10
 
 
 def test_the_slowest_cases(tmp_path):
