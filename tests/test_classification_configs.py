@@ -34,8 +34,16 @@ PEERS = [
 ]
 # Configs that differ from another one in the data alone.
 SAME = {name: name.replace("imagenet", "cifar100") for name in NAMES if "imagenet" in name}
-SAME |= {f"hadaptive_s_cifar100_{data}": "hadaptive_s_cifar100" for data in ("stock", "10pct_32px")}
+DATA = ["stock", "10pct_32px", "64px", "64px_10e"]
+SAME |= {f"hadaptive_s_cifar100_{data}": "hadaptive_s_cifar100" for data in DATA}
+SAME["hadaptive_s_cifar100_64px_ghost"] = "hadaptive_s_cifar100_ghost"
 ABLATIONS = ["no_pointwise", "static_scores", "fixed_channels", "bn", "dysoft", "dysig", "dyalge"]
+# DySoft is what the network has.
+SHORT_ABLATIONS = [name for name in ABLATIONS if name != "dysoft"]
+SAME |= {
+    f"hadaptive_s_cifar100_64px_10e_{name}": f"hadaptive_s_cifar100_{name}"
+    for name in SHORT_ABLATIONS
+}
 
 
 @functools.cache
@@ -61,8 +69,10 @@ def test_no_config_is_missing():
         *(f"hadaptive_s_cifar100_{name}" for name in ABLATIONS),
         *(f"{name}_{data}" for name in PEERS for data in ("cifar100", "imagenet")),
         *(f"mobilevit_{size}_cifar100" for size in ("small", "xsmall", "xxsmall")),
-        *("hadaptive_s_cifar100_10pct_32px", "hadaptive_s_cifar100_stock"),
-        "hadaptive_s_cifar100_ghost",
+        *(f"hadaptive_s_cifar100_{data}" for data in DATA),
+        *(f"hadaptive_s_cifar100_64px_10e_{name}" for name in SHORT_ABLATIONS),
+        *("hadaptive_s_cifar100_ghost", "hadaptive_s_cifar100_64px_ghost"),
+        "mobilenetv3_small_cifar100_64px",
     ]
     assert sorted(expected) == NAMES
     assert {PATHS[f"hadaptive_s_cifar100_{name}"].parent.name for name in ABLATIONS} == {
@@ -130,8 +140,8 @@ def test_the_recipe_is_the_same_everywhere():
     recipe = load("hadaptive_s_cifar100")
     for name in NAMES:
         cfg = load(name)
-        if name.endswith("_10pct_32px"):
-            # A short training for a CPU.
+        if "px" in name:
+            # Short trainings for a CPU.
             continue
         for key in ("optim_wrapper", "param_scheduler", "train_cfg", "auto_scale_lr", "loss"):
             assert cfg[key] == recipe[key], (name, key)

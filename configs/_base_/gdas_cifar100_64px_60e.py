@@ -25,7 +25,7 @@ default_hooks = dict(
     timed_checkpoint=dict(type="TimedCheckpointHook", save_seconds=100, stop_seconds=None),
     search_result=dict(
         type="SearchResultHook",
-        train_config="mmhadaptive::nas/hadaptive_s_cifar100_64px_12e.py",
+        train_config="mmhadaptive::classification/cifar100_64px/hadaptive_s_cifar100_64px.py",
     ),
 )
 head = dict(num_classes=100, loss=_base_.loss)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,11 +13,10 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmhadaptive.io.published import FOLDER
-from mmhadaptive.io.user_errors import UserError
-from mmhadaptive.io.whole import write_file
 
 from .complexity import TensorMode, network_complexity
 from .input_size import input_size
+from .runs import keep_settings, run_tool
 from .tables import markdown_table
 from .timers import median_times
 from .training import read_curves
@@ -42,26 +38,6 @@ WITHOUT_DETECTIONS = {"coco/bbox_mAP": 0.0, "coco/bbox_mAP_50": 0.0}
 def config_path(name: str) -> Path:
     """The file of a config of :data:`DETECTORS`."""
     return FOLDER / "configs" / "detection" / f"{name}.py"
-
-
-def _run(tool: str, *arguments: object) -> None:
-    """Run one of the tools, which shows its progress itself."""
-    command = [sys.executable, str(FOLDER / "tools" / tool), *map(str, arguments)]
-    status = subprocess.run(command).returncode
-    if status:
-        raise UserError(f"status {status} of {' '.join(command)}")
-
-
-def _keep_settings(work_dir: Path, options: Sequence[str]) -> None:
-    """Refuse to mix runs of different settings in a work dir."""
-    path = work_dir / "settings.json"
-    if not path.exists():
-        write_file(path, json.dumps(list(options)))
-    elif (before := load(path)) != list(options):
-        raise UserError(
-            f"{work_dir} has runs with the settings {before}, not {list(options)}: "
-            "give another work dir"
-        )
 
 
 def train_detectors(
@@ -90,7 +66,7 @@ def train_detectors(
         UserError: The work dir has runs with other options, or a tool failed.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    _keep_settings(work_dir, options)
+    keep_settings(work_dir, options)
     runs = [(seed, name) for seed in seeds for name in DETECTORS]
     entries = []
     for number, (seed, name) in enumerate(runs, 1):
@@ -101,11 +77,11 @@ def train_detectors(
         if not tested.exists():
             settings = ("--cfg-options", f"randomness.seed={seed}", *options)
             config = config_path(name)
-            _run("train.py", config, "--resume", "--work-dir", folder, *settings)
+            run_tool("train.py", config, "--resume", "--work-dir", folder, *settings)
             # mmengine's file with the path of the last checkpoint; a folder may have moved.
             last = folder / Path((folder / "last_checkpoint").read_text().strip()).name
             arguments = ("--work-dir", folder / "test", "--record", tested, *settings)
-            _run("test.py", config, last, *arguments)
+            run_tool("test.py", config, last, *arguments)
         curves, _ = read_curves(folder, "coco/bbox_mAP")
         curve = [[epoch, round(loss, 4), ap] for epoch, (loss, ap) in curves.items()]
         entries.append(dict(config=name, seed=seed, metrics=load(tested)["metrics"], curve=curve))

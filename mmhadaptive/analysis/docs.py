@@ -15,6 +15,7 @@ from mmengine.fileio import load
 from .bccd_comparison import comparison_table
 from .bert import bert_table
 from .channels import channels_table
+from .cifar100_comparison import ablations_table, accuracies_table
 from .deployed import frozen_table, int8_table
 from .detection_step import step_table
 from .detectors import detectors_table
@@ -78,6 +79,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "latency-detectors": _of(
         "results/latency.json", lambda record: latency_table(record["detectors"])
     ),
+    "accuracies": _of("results/comparison_cifar100.json", accuracies_table),
+    "ablations": _of("results/comparison_cifar100.json", ablations_table),
     "bccd-comparison": _of("results/bccd_comparison.json", comparison_table),
     "training-step": _of(
         "results/training_step.json", lambda record: training_table(record["detectors"])

@@ -4,25 +4,19 @@ Hadaptive-Net-S with its products and with Ghost in their place."""
 from __future__ import annotations
 
 import csv
-import json
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.fileio import load
 
 from mmhadaptive.io.published import FOLDER
-from mmhadaptive.io.user_errors import UserError
-from mmhadaptive.io.whole import write_file
 
 from .complexity import config_complexity
 from .confidence import ConfidenceRow, columns_of, percent
 from .input_size import input_size
+from .runs import Run, keep_settings, run_tool, train_all
 from .tables import markdown_table
 from .training import read_curves, summary
 
@@ -30,8 +24,8 @@ SEARCH = "hadaptive_gdas_ach_variants_cifar100_64px_60e"
 #: By the name of its config, what a network is called; the search writes the first of them.
 NETWORKS = {
     "searched": "derived",
-    "hadaptive_s_cifar100_64px_12e": "Hadaptive-Net-S",
-    "hadaptive_s_ghost_cifar100_64px_12e": "Hadaptive-Net-S, Ghost for its products",
+    "hadaptive_s_cifar100_64px": "Hadaptive-Net-S",
+    "hadaptive_s_cifar100_64px_ghost": "Hadaptive-Net-S, Ghost for its products",
 }
 # Table 3, in per cent: by row of the architecture, Ghost, DySoft, DySig, DyAlge.
 TABLE_3 = {
@@ -47,32 +41,28 @@ TABLE_3 = {
     "arch[4][1]": ("0.34", "70.05", "25.34", "4.24"),
     "arch[4][2]": ("1.68", "34.56", "29.40", "34.30"),
 }
-CONFIGS = FOLDER / "configs" / "nas"
-# What a run needs beside its training steps: the start, a validation.
-MARGIN = 60
+CONFIGS = FOLDER / "configs"
 
 
 def config_of(name: str, folder: Path) -> Path:
     """The config of a network of :data:`NETWORKS`, or of the search, of a seed's folder."""
-    return folder / "search" / "searched.py" if name == "searched" else CONFIGS / f"{name}.py"
+    if name == "searched":
+        return folder / "search" / "searched.py"
+    return CONFIGS / ("nas" if name == SEARCH else "classification/cifar100_64px") / f"{name}.py"
 
 
-def run_tool(*words: object) -> None:
-    """Run a script of ``tools/``, which shows its progress itself."""
-    script, *arguments = map(str, words)
-    command = [sys.executable, str(FOLDER / "tools" / script), *arguments]
-    status = subprocess.run(command).returncode
-    if status:
-        raise UserError(f"status {status} of {' '.join(command)}")
-
-
-def finished(work_dir: Path, config: Path) -> bool:
-    """Whether a work dir holds the last epoch of a training by a config."""
-    used = work_dir / config.name
-    if not used.exists():
-        return False
-    epochs = Config.fromfile(used, import_custom_modules=False).train_cfg.max_epochs
-    return (work_dir / f"epoch_{epochs}.pth").exists()
+def runs_of(
+    results: Path, data: Path, seeds: Sequence[int], options: Sequence[str]
+) -> Iterator[Run]:
+    """The searches and the trainings, in their order: ``seed0/search`` and ``seed0/NETWORK``."""
+    for seed in seeds:
+        folder = results / f"seed{seed}"
+        for name in (SEARCH, *NETWORKS):
+            loaders = ["train"] if name == SEARCH else ["train", "val"]
+            roots = [f"{each}_dataloader.dataset.dataset.data_root={data}" for each in loaders]
+            work_dir = folder / ("search" if name == SEARCH else name)
+            settings = (f"randomness.seed={seed}", *roots, *options)
+            yield Run(f"seed {seed}: {name}", config_of(name, folder), work_dir, settings)
 
 
 def run_all(
@@ -82,18 +72,18 @@ def run_all(
     seconds: float,
     options: Sequence[str],
     log: Callable[[str], None],
-    run: Callable[..., None] = run_tool,
+    tool: Callable[..., None] = run_tool,
 ) -> bool:
     """Search and train, for so many seconds; called again it continues.
 
     Args:
-        results: Folder of the runs: ``seed0/search`` and ``seed0/NETWORK``.
+        results: Folder of the runs.
         data: Folder of ``train.npz`` and ``test.npz``.
         seeds: Seeds of the runs, one after the other.
         seconds: After so long the run in progress writes a checkpoint and ends.
         options: ``--cfg-options`` for all runs.
         log: Called with a line of progress.
-        run: Called with the words of a command, of which the first is a script of ``tools/``.
+        tool: Called with the words of a command, of which the first is a script of ``tools/``.
 
     Returns:
         Whether all is done.
@@ -101,42 +91,9 @@ def run_all(
     Raises:
         UserError: A run failed, or the folder has runs of other options.
     """
-    end = time.monotonic() + seconds
     for seed in seeds:
-        folder = results / f"seed{seed}"
-        keep_settings(folder, options)
-        for name in (SEARCH, *NETWORKS):
-            work_dir = folder / ("search" if name == SEARCH else name)
-            config = config_of(name, folder)
-            if finished(work_dir, config):
-                continue
-            left = end - time.monotonic() - MARGIN
-            if left <= 0:
-                log(f"time is up; {name} of seed {seed} and what follows it are not done")
-                return False
-            log(f"seed {seed}: {name}")
-            loaders = ["train"] if name == SEARCH else ["train", "val"]
-            roots = [f"{each}_dataloader.dataset.dataset.data_root={data}" for each in loaders]
-            clock = f"default_hooks.timed_checkpoint.stop_seconds={left:.0f}"
-            words = [config, "--resume", "--work-dir", work_dir]
-            settings = [f"randomness.seed={seed}", clock, *roots, *options]
-            run("train.py", *words, "--cfg-options", *settings)
-            if not finished(work_dir, config):
-                log(f"time is up; {name} of seed {seed} and what follows it are not done")
-                return False
-    return True
-
-
-def keep_settings(folder: Path, options: Sequence[str]) -> None:
-    """Refuse to go on with other options than those of the folder's runs."""
-    path = folder / "settings.json"
-    if not path.exists():
-        write_file(path, json.dumps(list(options)))
-    elif (before := load(path)) != list(options):
-        raise UserError(
-            f"{folder} has runs with the settings {before}, not {list(options)}: give another "
-            "folder"
-        )
+        keep_settings(results / f"seed{seed}", options)
+    return train_all(runs_of(results, data, seeds, options), seconds, log, tool)
 
 
 def read_confidence(work_dir: Path) -> list[ConfidenceRow]:

@@ -5,11 +5,11 @@ Importing this package registers nothing; the hooks that draw in a run are those
 
 from .accuracy_latency import draw_accuracy_latency
 from .augmented_samples import draw_classification_samples, draw_detection_samples
+from .compared_curves import draw_compared_curves
 from .complexity_curves import draw_complexity
 from .confusion_matrix import draw_confusion_matrix
 from .contact_sheet import draw_contact_sheet
 from .detections import draw_detections
-from .detector_curves import draw_detector_curves
 from .operator_speed import draw_speedups, draw_strategies
 from .png import to_png
 from .search_curves import draw_confidence, draw_entropy
@@ -18,13 +18,13 @@ from .training_curves import draw_training
 __all__ = [
     "draw_accuracy_latency",
     "draw_classification_samples",
+    "draw_compared_curves",
     "draw_complexity",
     "draw_confidence",
     "draw_confusion_matrix",
     "draw_contact_sheet",
     "draw_detection_samples",
     "draw_detections",
-    "draw_detector_curves",
     "draw_entropy",
     "draw_speedups",
     "draw_strategies",

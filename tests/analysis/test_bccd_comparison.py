@@ -43,7 +43,7 @@ def tools(monkeypatch):
             record = dict(metrics={"coco/bbox_mAP": 0.5 + seed / 100})
             Path(words[words.index("--record") + 1]).write_text(json.dumps(record))
 
-    monkeypatch.setattr(bccd_comparison, "_run", run)
+    monkeypatch.setattr(bccd_comparison, "run_tool", run)
     return calls
 
 

@@ -19,6 +19,7 @@ from mmhadaptive.nas.search_train_loop import search_step
 
 from ..paths import CONFIGS
 
+SHORT = CONFIGS / "classification" / "cifar100_64px"
 PATHS = sorted((CONFIGS / "nas").glob("hadaptive_gdas_*.py"))
 CONFIG = {path.stem: Config.fromfile(path) for path in PATHS}
 # Channels and, by row, the candidates that have a number in the paper's tables.
@@ -161,7 +162,7 @@ def test_every_candidate_keeps_the_shape(name):
 
 
 def test_the_twin_without_products_is_as_wide():
-    cfg = Config.fromfile(CONFIGS / "nas" / "hadaptive_s_ghost_cifar100_64px_12e.py")
+    cfg = Config.fromfile(SHORT / "hadaptive_s_cifar100_64px_ghost.py")
     twin, network = MODELS.build(cfg.model.backbone), HadaptiveNet("s")
     assert not [m for m in twin.modules() if isinstance(m, AdaptiveCrossHadamard)]
     blocks = [[block for stage in net.stages[2:5] for block in stage] for net in (network, twin)]
@@ -171,9 +172,9 @@ def test_the_twin_without_products_is_as_wide():
 
 
 def test_what_is_compared_is_trained_alike():
-    names = ["hadaptive_s_cifar100_64px_12e", "hadaptive_s_ghost_cifar100_64px_12e"]
-    first, second = (Config.fromfile(CONFIGS / "nas" / f"{name}.py").to_dict() for name in names)
+    names = ["hadaptive_s_cifar100_64px", "hadaptive_s_cifar100_64px_ghost"]
+    first, second = (Config.fromfile(SHORT / f"{name}.py").to_dict() for name in names)
     first["model"]["backbone"].pop("arch"), second["model"]["backbone"].pop("arch")
     assert first == second
     hook = CONFIG["hadaptive_gdas_ach_variants_cifar100_64px_60e"].default_hooks.search_result
-    assert hook.train_config == f"mmhadaptive::nas/{names[0]}.py"
+    assert hook.train_config == f"mmhadaptive::classification/cifar100_64px/{names[0]}.py"

@@ -12,11 +12,11 @@ from mmhadaptive.models.data_preprocessors import BatchAugmentPreprocessor
 from mmhadaptive.visualization import (
     draw_accuracy_latency,
     draw_classification_samples,
+    draw_compared_curves,
     draw_complexity,
     draw_confusion_matrix,
     draw_contact_sheet,
     draw_detection_samples,
-    draw_detector_curves,
     draw_speedups,
     draw_strategies,
     draw_training,
@@ -36,7 +36,9 @@ def test_training_curves():
 
 def test_curves_of_detectors():
     first = [[(1, 5.0, None), (2, 4.0, 0.25)], [(1, 6.0, 0.5), (2, 5.0, None)]]
-    losses, precisions = draw_detector_curves({"a": first, "b": [[(1, 3.0, None)]]}).axes
+    losses, precisions = draw_compared_curves(
+        {"a": first, "b": [[(1, 3.0, None)]]}, "AP, %", 100
+    ).axes
     assert lines_of(losses) == [[(1, 5.0), (2, 4.0)], [(1, 6.0), (2, 5.0)], [(1, 3.0)]]
     assert lines_of(precisions) == [[(2, 25.0)], [(1, 50.0)]]
     assert [text.get_text() for text in losses.get_legend().get_texts()] == ["a", "b"]

@@ -26,7 +26,7 @@ from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import run_script
 from mmhadaptive.io.whole import write_file
-from mmhadaptive.visualization import draw_detector_curves, to_png
+from mmhadaptive.visualization import draw_compared_curves, to_png
 
 
 def main():
@@ -54,7 +54,7 @@ def main():
     logger.info("counting and timing")
     record = dict(runs=runs, detectors=measure_detectors(args.rounds))
     write_record(args.out, options=args.cfg_options, **record)
-    picture = draw_detector_curves(curves_by_detector(record))
+    picture = draw_compared_curves(curves_by_detector(record), "AP on the validation set, %", 100)
     write_file(args.out.with_suffix(".png"), to_png(picture, dpi=150))
     print(comparison_table(record), end="")
 

@@ -1,0 +1,2 @@
+_base_ = ["../../_base_/models/hadaptive_s_classifier.py", "../../_base_/cifar100_64px_10e.py"]
+model = dict(backbone=dict(ach_cfg=dict(pointwise=False)), head=_base_.head)

@@ -1,2 +1,0 @@
-_base_ = ["../_base_/models/hadaptive_s_ghost_classifier.py", "../_base_/cifar100_64px_12e.py"]
-model = dict(head=_base_.head)
