@@ -1,0 +1,142 @@
+"""Show which channels the cross-Hadamard layers choose, and whether the choice adapts.
+
+    python tools/analysis/selection_maps.py CONFIG CHECKPOINT --out PREFIX
+    python tools/analysis/selection_maps.py --training WORK_DIR --out PREFIX
+
+The first lets the network predict the pictures of the config's test. PREFIX.png shows, layer by
+layer, which channel has which rank how often, and how the classes differ; PREFIX.csv has the counts
+and PREFIX_classes.csv those of the classes. The second draws temperature and entropy of every layer
+over a training into PREFIX_training.png, with PREFIX_training.csv. Both may be asked for at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import re
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from mmengine.registry import DefaultScope
+from rich.progress import track
+
+from mmhadaptive.analysis.selection import (
+    choices_csv,
+    choices_summary,
+    class_choices,
+    classes_csv,
+    measure_choices,
+    summary_lines,
+)
+from mmhadaptive.analysis.selection_log import LoggedChoice, read_selection_log
+from mmhadaptive.engine.data_files import check_data_files
+from mmhadaptive.engine.launch import blame_pictures, build_runner, config_arguments, read_config
+from mmhadaptive.engine.pictures_of_test import pictures_of_test
+from mmhadaptive.engine.unwrap import unwrap
+from mmhadaptive.io.record import write_record
+from mmhadaptive.io.user_errors import UserError, run_script
+from mmhadaptive.io.whole import write_file
+from mmhadaptive.visualization import (
+    SelectionMap,
+    draw_selection_curves,
+    draw_selection_maps,
+    to_png,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = config_arguments(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    # Without a network there is a training to draw.
+    parser._actions[1].nargs = "?"
+    parser.add_argument("checkpoint", nargs="?", help="a checkpoint that training wrote")
+    parser.add_argument(
+        "--out", required=True, metavar="PREFIX", help="of the files, such as maps/bccd"
+    )
+    parser.add_argument("--training", type=Path, metavar="WORK_DIR", help="of tools/train.py")
+    parser.add_argument("--pictures", type=int, help="how many, drawn at random (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws (%(default)s)")
+    parser.add_argument(
+        "--layers", type=re.compile, default="", metavar="REGEX", help="draw these only"
+    )
+    parser.add_argument("--record", metavar="FILE.json", help="write the figures of the layers")
+    args = parser.parse_args()
+    if args.checkpoint is None and (args.config or args.training is None):
+        parser.error("needs CONFIG and CHECKPOINT, or --training WORK_DIR")
+    if args.record and args.checkpoint is None:
+        parser.error("--record needs CONFIG and CHECKPOINT")
+    if args.pictures is not None and args.pictures < 2:
+        parser.error(f"--pictures must be at least 2, got {args.pictures}")
+    return args
+
+
+def draw_training(args: argparse.Namespace) -> None:
+    layers = read_selection_log(args.training)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["layer", *(field.name for field in fields(LoggedChoice))])
+    for name, entries in layers.items():
+        writer.writerows((name, *astuple(entry)) for entry in entries)
+    drawn = {name: entries for name, entries in layers.items() if args.layers.search(name)}
+    if not drawn:
+        raise UserError(f"--layers {args.layers.pattern}: the layers are {', '.join(layers)}")
+    write_file(f"{args.out}_training.csv", text.getvalue())
+    write_file(f"{args.out}_training.png", to_png(draw_selection_curves(drawn), dpi=150))
+
+
+def draw_maps(args: argparse.Namespace) -> None:
+    cfg = read_config(args)
+    check_data_files(cfg, ("test",))
+    cfg.launcher, cfg.log_level = "none", "WARNING"
+    cfg.setdefault("work_dir", str(Path("work_dirs") / Path(args.config).stem))
+    cfg.load_from = args.checkpoint
+    # A checkpoint has the averaged weights as its own; the hook would swap in others.
+    cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] != "EMAHook"]
+    runner = build_runner(cfg)
+    runner.load_or_resume()
+    loader, labels, names = pictures_of_test(cfg, args.pictures, args.seed)
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), blame_pictures():
+        choices = measure_choices(unwrap(runner.model), track(loader, "Choices"))
+    drawn = {name: layer for name, layer in choices.items() if args.layers.search(name)}
+    if not drawn:
+        raise UserError(f"--layers {args.layers.pattern}: the layers are {', '.join(choices)}")
+    by_class = {}
+    if labels and names:
+        by_class = {
+            name: class_choices(layer, labels, len(names), seed=args.seed)
+            for name, layer in track(choices.items(), "Classes")
+        }
+    summary = choices_summary(choices, by_class)
+    print(summary_lines(summary))
+    maps = {}
+    for name, layer in drawn.items():
+        maps[name] = SelectionMap(layer.counts.numpy())
+        if name in by_class:
+            classes = by_class[name]
+            told = classes.difference is not None
+            maps[name] = SelectionMap(
+                layer.counts.numpy(),
+                classes.counts.numpy(),
+                classes.pictures.numpy(),
+                (classes.difference, classes.by_chance) if told else None,
+            )
+    write_file(f"{args.out}.png", to_png(draw_selection_maps(maps, names), dpi=110))
+    write_file(f"{args.out}.csv", choices_csv(choices))
+    if by_class:
+        write_file(f"{args.out}_classes.csv", classes_csv(by_class, names))
+    if args.record:
+        pictures = len(next(iter(choices.values())).index)
+        write_record(args.record, pictures=pictures, classes=len(names), layers=summary)
+
+
+def main() -> None:
+    args = parse_args()
+    if args.training:
+        draw_training(args)
+    if args.checkpoint:
+        draw_maps(args)
+
+
+if __name__ == "__main__":
+    run_script(main)
