@@ -88,14 +88,19 @@ class ClassChoices:
     groupings: tuple[float, ...] = ()
 
     @property
-    def by_chance(self) -> float | None:
+    def by_chance(self) -> float:
         """The mean difference of the random groupings."""
-        return sum(self.groupings) / len(self.groupings) if self.groupings else None
+        return sum(self.groupings) / len(self.groupings)
 
     @property
     def as_large(self) -> int:
         """How many random groupings differ at least as much as the classes."""
         return sum(value >= self.difference for value in self.groupings)
+
+    @property
+    def comparison(self) -> tuple[float, float, int, int]:
+        """The difference, that by chance, and how many of how many groupings are as large."""
+        return self.difference, self.by_chance, self.as_large, len(self.groupings)
 
 
 def _class_counts(index: Tensor, channels: int, pairs: Tensor, classes: int) -> Tensor:
@@ -212,11 +217,12 @@ def choices_summary(
         )
         classes = (by_class or {}).get(name)
         if classes and classes.difference is not None:
+            difference, by_chance, as_large, groupings = classes.comparison
             rows[name] |= dict(
-                class_difference=_rounded(classes.difference),
-                class_difference_by_chance=_rounded(classes.by_chance),
-                groupings=len(classes.groupings),
-                groupings_as_large=classes.as_large,
+                class_difference=_rounded(difference),
+                class_difference_by_chance=_rounded(by_chance),
+                groupings=groupings,
+                groupings_as_large=as_large,
             )
     return rows
 
@@ -226,7 +232,7 @@ def summary_lines(summary: dict[str, dict]) -> str:
     width = max(len("layer"), *map(len, summary))
     lines = [
         f"{'layer':{width}}  chosen   entropy, bits (range)   two pictures share (chance)  "
-        "never  always  classes differ (chance)"
+        "never  always  classes differ (chance; groupings as far)"
     ]
     for name, row in summary.items():
         low, high = row["entropy_range"]
@@ -237,7 +243,10 @@ def summary_lines(summary: dict[str, dict]) -> str:
             f"  {row['never']:5}  {row['always']:6}"
         )
         if "class_difference" in row:
-            line += f"  {row['class_difference']:6.1%} ({row['class_difference_by_chance']:.1%})"
+            line += (
+                f"  {row['class_difference']:6.1%} ({row['class_difference_by_chance']:.1%}; "
+                f"{row['groupings_as_large']} of {row['groupings']})"
+            )
         lines.append(line)
     return "\n".join(lines)
 

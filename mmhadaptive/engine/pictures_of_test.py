@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
@@ -53,6 +55,8 @@ def pictures_of_test(
         # Loaders that count batches would count those of the whole set.
         kept = ("batch_size", "collate_fn", "pin_memory", "num_workers")
         loader = {key: cfg.test_dataloader[key] for key in kept if key in cfg.test_dataloader}
+        # More than cores would only bring a warning.
+        loader["num_workers"] = min(loader.get("num_workers", 0), os.cpu_count() or 1)
         loader |= dict(
             dataset=Subset(dataset, chosen), sampler=dict(type="DefaultSampler", shuffle=False)
         )

@@ -23,13 +23,14 @@ class SelectionMap:
         class_counts: In how many pictures of class ``a`` channel ``c`` was chosen, ``(A, C)``; or
             None.
         class_pictures: Number of pictures of each class, ``(A,)``.
-        difference: Between classes, and that of random groups: shares; or None.
+        difference: Between classes, that of random groups (shares of 1), how many groupings differ
+            as much as the classes, and how many there are; or None.
     """
 
     counts: np.ndarray
     class_counts: np.ndarray | None = None
     class_pictures: np.ndarray | None = None
-    difference: tuple[float, float] | None = None
+    difference: tuple[float, float, int, int] | None = None
 
     @property
     def pictures(self) -> int:
@@ -94,8 +95,9 @@ def draw_selection_maps(layers: Mapping[str, SelectionMap], names: Sequence[str]
         )
         title = "difference of classes"
         if each.difference:
-            title = "classes differ by {:.1%} from the rest,\nrandom groups by {:.1%}".format(
-                *each.difference
+            title = (
+                "classes differ from the rest by {:.1%}, random groups by {:.1%}\n"
+                "({} of {} groupings as far)".format(*each.difference)
             )
         row[1].set_title(title, fontsize="small")
         if len(names) <= MOST_NAMES:

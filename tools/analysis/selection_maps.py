@@ -111,16 +111,14 @@ def draw_maps(args: argparse.Namespace) -> None:
     print(summary_lines(summary))
     maps = {}
     for name, layer in drawn.items():
-        maps[name] = SelectionMap(layer.counts.numpy())
-        if name in by_class:
-            classes = by_class[name]
-            told = classes.difference is not None
-            maps[name] = SelectionMap(
-                layer.counts.numpy(),
-                classes.counts.numpy(),
-                classes.pictures.numpy(),
-                (classes.difference, classes.by_chance) if told else None,
+        classes, found = by_class.get(name), {}
+        if classes:
+            found = dict(
+                class_counts=classes.counts.numpy(),
+                class_pictures=classes.pictures.numpy(),
+                difference=None if classes.difference is None else classes.comparison,
             )
+        maps[name] = SelectionMap(layer.counts.numpy(), **found)
     write_file(f"{args.out}.png", to_png(draw_selection_maps(maps, names), dpi=110))
     write_file(f"{args.out}.csv", choices_csv(choices))
     if by_class:
