@@ -8,12 +8,16 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
+from mmengine.fileio import load
 from torch import Tensor, nn
 
 from mmhadaptive.io.user_errors import UserValueError
 from mmhadaptive.layers import choosing_layers, count_choices, record_choices
+
+from .tables import markdown_table
 
 #: Random groupings that a difference between classes is compared with.
 GROUPINGS = 99
@@ -274,3 +278,32 @@ def classes_csv(by_class: dict[str, ClassChoices], names: Sequence[str]) -> str:
             found = int(layer.pictures[label]), channel, int(layer.counts[label, channel])
             rows.append((name, names[label], *found))
     return _as_csv(rows)
+
+
+def selection_table(docs: Path) -> str:
+    """Whether the choice adapts, from the records ``results/selection_*.json``, in Markdown."""
+    rows = []
+    for path in sorted((docs / "results").glob("selection_*.json")):
+        record = load(path)
+        link = f"[{path.stem.removeprefix('selection_')}](results/{path.name})"
+        for name, layer in record["layers"].items():
+            low, high = layer["entropy_range"]
+            name = name.removeprefix("backbone.").removesuffix(".expand")
+            cells = [
+                *(link, record["pictures"], f"`{name}`"),
+                f"{layer['selected']} of {layer['channels']}",
+                *(f"{100 * layer[key]:.1f}" for key in ("shared", "shared_by_chance")),
+                f"{layer['entropy']:.2f} ({low:.2f} to {high:.2f})",
+                *(layer[key] for key in ("always", "never")),
+            ]
+            if "class_difference" in layer:
+                keys = ("class_difference", "class_difference_by_chance")
+                cells += [f"{100 * layer[key]:.1f}" for key in keys]
+                cells.append(f"{layer['groupings_as_large']} of {layer['groupings']}")
+            else:
+                cells += ["-"] * 3
+            rows.append(cells)
+    headers = ["network", "pictures", "layer", "chosen", "two pictures share, %", "by chance"]
+    headers += ["entropy, bits (range)", "always", "never"]
+    headers += ["classes differ, %", "random groups", "as far"]
+    return markdown_table(headers, rows)
