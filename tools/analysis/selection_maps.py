@@ -57,9 +57,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--training", type=Path, metavar="WORK_DIR", help="of tools/train.py")
     parser.add_argument("--pictures", type=int, help="how many, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (%(default)s)")
-    parser.add_argument(
-        "--layers", type=re.compile, default="", metavar="REGEX", help="draw these only"
-    )
+    parser.add_argument("--layers", default="", metavar="REGEX", help="draw these only")
     parser.add_argument("--record", metavar="FILE.json", help="write the figures of the layers")
     args = parser.parse_args()
     if args.checkpoint is None and (args.config or args.training is None):
@@ -68,6 +66,10 @@ def parse_args() -> argparse.Namespace:
         parser.error("--record needs CONFIG and CHECKPOINT")
     if args.pictures is not None and args.pictures < 2:
         parser.error(f"--pictures must be at least 2, got {args.pictures}")
+    try:
+        args.layers = re.compile(args.layers)
+    except re.error as error:
+        parser.error(f"--layers {args.layers}: {error}")
     return args
 
 
