@@ -77,6 +77,10 @@ def test_a_classifier_from_memory(few_images, tmp_path, run_here, monkeypatch):
     run_here(TOOL, name, checkpoint, "--out", out, "--record", record, "--cfg-options", root)
     report = json.loads(record.read_text())
     assert (report["pictures"], report["classes"]) == (23, 100)
+    # Not even the Runner's own files.
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("random.pth", "record.json", "cifar.png", "cifar.csv", "cifar_classes.csv")
+    }
     # The labels are 0 to 22.
     classes = {row["class"] for row in rows_of(tmp_path / "cifar_classes.csv")}
     assert len(classes) == 23

@@ -17,6 +17,7 @@ import io
 import re
 from dataclasses import astuple, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mmengine.registry import DefaultScope
 from rich.progress import track
@@ -91,12 +92,13 @@ def draw_maps(args: argparse.Namespace) -> None:
     cfg = read_config(args)
     check_data_files(cfg, ("test",))
     cfg.launcher, cfg.log_level = "none", "WARNING"
-    cfg.setdefault("work_dir", str(Path("work_dirs") / Path(args.config).stem))
     cfg.load_from = args.checkpoint
     # A checkpoint has the averaged weights as its own; the hook would swap in others.
     cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] != "EMAHook"]
-    runner = build_runner(cfg)
-    runner.load_or_resume()
+    # The Runner leaves its config and a log, which are not to lie among those of the training.
+    with TemporaryDirectory() as cfg.work_dir:
+        runner = build_runner(cfg)
+        runner.load_or_resume()
     loader, labels, names = pictures_of_test(cfg, args.pictures, args.seed)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), blame_pictures():
         choices = measure_choices(unwrap(runner.model), track(loader, "Choices"))
