@@ -38,9 +38,9 @@ def draw_selection_curves(layers: Mapping[str, Sequence[Logged]]) -> Figure:
         steps = [e.step for e in known]
         entropy.plot(steps, [e.entropy / math.log2(e.channels) for e in known], **style)
         information.plot(steps, [e.information for e in known], **style)
-    tau.set(ylabel="temperature", yscale="log")
-    entropy.set(ylabel="entropy of the first choice, part of log2 C", ylim=(0, 1.03))
-    information.set(ylabel="what the picture decides of it, bits")
+    tau.set_title("temperature of a layer", fontsize="medium")
+    entropy.set_title("entropy of the first choice, / log2 C", fontsize="medium")
+    information.set_title("what the picture decides of it, bits", fontsize="medium")
     information.set_ylim(bottom=0)
     for axis in (tau, entropy, information):
         axis.set_xlabel("iteration")

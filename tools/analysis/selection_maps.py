@@ -17,8 +17,8 @@ import io
 import re
 from dataclasses import astuple, fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from rich.progress import track
 
@@ -32,9 +32,14 @@ from mmhadaptive.analysis.selection import (
 )
 from mmhadaptive.analysis.selection_log import LoggedChoice, read_selection_log
 from mmhadaptive.engine.data_files import check_data_files
-from mmhadaptive.engine.launch import blame_pictures, build_runner, config_arguments, read_config
+from mmhadaptive.engine.launch import (
+    blame_pictures,
+    check_mmcv_operators,
+    config_arguments,
+    read_config,
+)
+from mmhadaptive.engine.load_model import load_model
 from mmhadaptive.engine.pictures_of_test import pictures_of_test
-from mmhadaptive.engine.unwrap import unwrap
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import UserError, run_script
 from mmhadaptive.io.whole import write_file
@@ -91,17 +96,13 @@ def draw_training(args: argparse.Namespace) -> None:
 def draw_maps(args: argparse.Namespace) -> None:
     cfg = read_config(args)
     check_data_files(cfg, ("test",))
-    cfg.launcher, cfg.log_level = "none", "WARNING"
-    cfg.load_from = args.checkpoint
-    # A checkpoint has the averaged weights as its own; the hook would swap in others.
-    cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] != "EMAHook"]
-    # The Runner leaves its config and a log, which are not to lie among those of the training.
-    with TemporaryDirectory() as cfg.work_dir:
-        runner = build_runner(cfg)
-        runner.load_or_resume()
+    if cfg.get("default_scope") == "mmdet":
+        check_mmcv_operators()
+    # What weights choose that nothing has trained is a thing to compare with.
+    model = load_model(cfg, args.checkpoint, untrained=True).to(get_device())
     loader, labels, names = pictures_of_test(cfg, args.pictures, args.seed)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), blame_pictures():
-        choices = measure_choices(unwrap(runner.model), track(loader, "Choices"))
+        choices = measure_choices(model, track(loader, "Choices"))
     drawn = {name: layer for name, layer in choices.items() if args.layers.search(name)}
     if not drawn:
         raise UserError(f"--layers {args.layers.pattern}: the layers are {', '.join(choices)}")
