@@ -15,7 +15,12 @@ from mmengine.fileio import load
 from torch import Tensor, nn
 
 from mmhadaptive.io.user_errors import UserValueError
-from mmhadaptive.layers import choosing_layers, count_choices, record_choices
+from mmhadaptive.layers import (
+    SelectionEntropy,
+    choosing_layers,
+    count_choices,
+    record_choices,
+)
 
 from .tables import markdown_table
 
@@ -35,10 +40,13 @@ class Choices:
     Args:
         index: The chosen channels of every picture by rank, ``(P, k)``.
         channels: Number ``C`` of channels.
+        draw: Entropy and information, in bits, of the first choice as the training would draw it
+            for these pictures; see :func:`mmhadaptive.layers.selection_entropy`.
     """
 
     index: Tensor
     channels: int
+    draw: tuple[float, float] | None = None
 
     @cached_property
     def counts(self) -> Tensor:
@@ -193,8 +201,25 @@ def measure_choices(model: nn.Module, loader: Iterable) -> dict[str, Choices]:
             small = layers[name].in_channels < 2**15
             parts[name].append(index.to(torch.int16) if small else index)
 
-    record_choices(model, loader, see)
-    return {name: Choices(torch.cat(parts[name]), layers[name].in_channels) for name in layers}
+    draws = {name: SelectionEntropy() for name in layers}
+
+    def listen(name: str):
+        return lambda module, inputs, scores: draws[name].add(scores)
+
+    listeners = [layer.scores.register_forward_hook(listen(n)) for n, layer in layers.items()]
+    try:
+        record_choices(model, loader, see)
+    finally:
+        for listener in listeners:
+            listener.remove()
+    return {
+        name: Choices(
+            torch.cat(parts[name]),
+            layer.in_channels,
+            tuple(float(value) for value in draws[name].result()),
+        )
+        for name, layer in layers.items()
+    }
 
 
 def _rounded(value: float | None) -> float | None:
@@ -219,6 +244,11 @@ def choices_summary(
             never=layer.never,
             always=layer.always,
         )
+        if layer.draw:
+            entropy, information = layer.draw
+            rows[name] |= dict(
+                draw_entropy=_rounded(entropy), draw_information=_rounded(information)
+            )
         classes = (by_class or {}).get(name)
         if classes and classes.difference is not None:
             difference, by_chance, as_large, groupings = classes.comparison
@@ -236,7 +266,7 @@ def summary_lines(summary: dict[str, dict]) -> str:
     width = max(len("layer"), *map(len, summary))
     lines = [
         f"{'layer':{width}}  chosen   entropy, bits (range)   two pictures share (chance)  "
-        "never  always  classes differ (chance; groupings as far)"
+        "never  always  the picture decides in training, bits  classes differ (chance; as far)"
     ]
     for name, row in summary.items():
         low, high = row["entropy_range"]
@@ -246,6 +276,8 @@ def summary_lines(summary: dict[str, dict]) -> str:
             f"         {row['shared']:6.1%} ({row['shared_by_chance']:.1%})         "
             f"  {row['never']:5}  {row['always']:6}"
         )
+        information = row.get("draw_information")
+        line += f"{'-' if information is None else f'{information:.3f}':>37}"
         if "class_difference" in row:
             line += (
                 f"  {row['class_difference']:6.1%} ({row['class_difference_by_chance']:.1%}; "
@@ -280,6 +312,10 @@ def classes_csv(by_class: dict[str, ClassChoices], names: Sequence[str]) -> str:
     return _as_csv(rows)
 
 
+def _cell(row: dict, key: str, factor: int, digits: int = 1) -> str:
+    return f"{factor * row[key]:.{digits}f}" if row.get(key) is not None else "-"
+
+
 def selection_table(docs: Path) -> str:
     """Whether the choice adapts, from the records ``results/selection_*.json``, in Markdown."""
     rows = []
@@ -287,23 +323,24 @@ def selection_table(docs: Path) -> str:
         record = load(path)
         link = f"[{path.stem.removeprefix('selection_')}](results/{path.name})"
         for name, layer in record["layers"].items():
-            low, high = layer["entropy_range"]
             name = name.removeprefix("backbone.").removesuffix(".expand")
-            cells = [
-                *(link, record["pictures"], f"`{name}`"),
-                f"{layer['selected']} of {layer['channels']}",
-                *(f"{100 * layer[key]:.1f}" for key in ("shared", "shared_by_chance")),
-                f"{layer['entropy']:.2f} ({low:.2f} to {high:.2f})",
-                *(layer[key] for key in ("always", "never")),
-            ]
-            if "class_difference" in layer:
-                keys = ("class_difference", "class_difference_by_chance")
-                cells += [f"{100 * layer[key]:.1f}" for key in keys]
-                cells.append(f"{layer['groupings_as_large']} of {layer['groupings']}")
-            else:
-                cells += ["-"] * 3
-            rows.append(cells)
+            low, high = layer["entropy_range"]
+            untrained = layer.get("untrained", {})
+            rows.append(
+                [
+                    *(link, record["pictures"], f"`{name}`"),
+                    f"{layer['selected']} of {layer['channels']}",
+                    *(_cell(layer, key, 100) for key in ("shared", "shared_by_chance")),
+                    _cell(untrained, "shared", 100),
+                    f"{layer['entropy']:.2f} ({low:.2f} to {high:.2f})",
+                    *(layer[key] for key in ("always", "never")),
+                    _cell(layer, "class_difference", 100),
+                    _cell(layer, "class_difference_by_chance", 100),
+                    _cell(untrained, "class_difference", 100),
+                    _cell(layer, "draw_information", 1, 3),
+                ]
+            )
     headers = ["network", "pictures", "layer", "chosen", "two pictures share, %", "by chance"]
-    headers += ["entropy, bits (range)", "always", "never"]
-    headers += ["classes differ, %", "random groups", "as far"]
+    headers += ["untrained", "entropy, bits (range)", "always", "never"]
+    headers += ["classes differ, %", "random groups", "untrained", "in training, bits"]
     return markdown_table(headers, rows)

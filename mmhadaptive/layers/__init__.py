@@ -10,7 +10,7 @@ from .feed_forward import ACHFeedForward, ACHTokenExpansion
 from .gumbel_noise import gumbel_noise
 from .gumbel_top_k import gumbel_top_k, straight_through, top_k
 from .recorded_choices import choosing_layers, count_choices, record_choices
-from .selection_entropy import selection_entropy
+from .selection_entropy import SelectionEntropy, selection_entropy
 from .temperature import AdaptiveTemperature, adapt_temperature, adaptive_layers
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "DynamicNorm",
     "GhostExpansion",
     "PointwiseExpansion",
+    "SelectionEntropy",
     "ach_expansion",
     "adapt_temperature",
     "adaptive_layers",

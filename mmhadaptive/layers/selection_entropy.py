@@ -8,6 +8,27 @@ import torch
 from torch import Tensor
 
 
+class SelectionEntropy:
+    """The same as :func:`selection_entropy`, of pictures that come in batches."""
+
+    def __init__(self) -> None:
+        self._pictures = 0
+        self._entropy = self._shares = 0
+
+    def add(self, scores: Tensor) -> None:
+        """Take in the logits of further pictures, ``(N, C)``."""
+        p = scores.detach().float().softmax(1)
+        self._pictures += len(p)
+        self._entropy = self._entropy + torch.special.entr(p).sum()
+        self._shares = self._shares + p.sum(0)
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Entropy and information of all pictures so far, in bits."""
+        entropy = self._entropy / self._pictures
+        total = torch.special.entr(self._shares / self._pictures).sum()
+        return entropy / math.log(2), (total - entropy).clamp_min(0) / math.log(2)
+
+
 def selection_entropy(scores: Tensor) -> tuple[Tensor, Tensor]:
     """Entropy of the first choice, and what of it the picture decides, in bits.
 
@@ -23,7 +44,6 @@ def selection_entropy(scores: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Two scalars on the device of ``scores``.
     """
-    p = scores.detach().float().softmax(1)
-    entropy = torch.special.entr(p).sum(1).mean()
-    total = torch.special.entr(p.mean(0)).sum()
-    return entropy / math.log(2), (total - entropy).clamp_min(0) / math.log(2)
+    one = SelectionEntropy()
+    one.add(scores)
+    return one.result()

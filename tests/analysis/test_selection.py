@@ -18,7 +18,7 @@ from mmhadaptive.analysis.selection import (
     summary_lines,
 )
 from mmhadaptive.io.user_errors import UserValueError
-from mmhadaptive.layers import AdaptiveCrossHadamard
+from mmhadaptive.layers import AdaptiveCrossHadamard, selection_entropy
 
 
 def random_choices(pictures=40, selected=3, channels=7, seed=0):
@@ -137,6 +137,10 @@ def test_measured_by_hand(measured):
     # 1/2, 1/2 beside 0, 1/4, 1/4, 1/2.
     assert row["class_difference"] == 0.75
     assert row["groupings"] == 99
+    # The pooled channels are the scores.
+    means = torch.tensor([[3.0, 2, 1, 0], [3, 2, 1, 0], [2, 3, 1, 0], [0, 3, 1, 2], [1, 0, 3, 2]])
+    expected = [value.item() for value in selection_entropy(means)]
+    assert [row["draw_entropy"], row["draw_information"]] == pytest.approx(expected, abs=1e-4)
     assert "0 " in summary_lines({"0": row})
     assert "class_difference" not in choices_summary(choices)["0"]
 

@@ -74,9 +74,24 @@ def test_a_classifier_from_memory(few_images, tmp_path, run_here, monkeypatch):
     (few_images / "test.npz").write_bytes((few_images / "train.npz").read_bytes())
     root = f"test_dataloader.dataset.data_root={few_images}"
     out, record = tmp_path / "cifar", tmp_path / "record.json"
-    run_here(TOOL, name, checkpoint, "--out", out, "--record", record, "--cfg-options", root)
+    run_here(
+        TOOL,
+        name,
+        checkpoint,
+        "--out",
+        out,
+        "--record",
+        record,
+        "--untrained",
+        "--cfg-options",
+        root,
+    )
     report = json.loads(record.read_text())
     assert (report["pictures"], report["classes"]) == (23, 100)
+    # The checkpoint has the random weights of the same seed.
+    for layer in report["layers"].values():
+        untrained = layer.pop("untrained")
+        assert untrained == layer
     # Not even the Runner's own files.
     assert {path.name for path in tmp_path.iterdir()} == {
         *("random.pth", "record.json", "cifar.png", "cifar.csv", "cifar_classes.csv")

@@ -21,6 +21,8 @@ from pathlib import Path
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from rich.progress import track
+from torch import manual_seed
+from torch.random import fork_rng
 
 from mmhadaptive.analysis.selection import (
     choices_csv,
@@ -38,7 +40,7 @@ from mmhadaptive.engine.launch import (
     config_arguments,
     read_config,
 )
-from mmhadaptive.engine.load_model import load_model
+from mmhadaptive.engine.load_model import build_model, load_model
 from mmhadaptive.engine.pictures_of_test import pictures_of_test
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import UserError, run_script
@@ -63,6 +65,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--training", type=Path, metavar="WORK_DIR", help="of tools/train.py")
     parser.add_argument("--pictures", type=int, help="how many, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (%(default)s)")
+    parser.add_argument(
+        "--untrained", action="store_true", help="measure the network with random weights too"
+    )
     parser.add_argument("--layers", default="", metavar="REGEX", help="draw these only")
     parser.add_argument("--record", metavar="FILE.json", help="write the figures of the layers")
     args = parser.parse_args()
@@ -93,27 +98,42 @@ def draw_training(args: argparse.Namespace) -> None:
     write_file(f"{args.out}_training.png", to_png(draw_selection_curves(drawn), dpi=150))
 
 
+def measure(cfg, args, model, loader, labels, names):
+    """What the layers of a model choose, and what for the classes where these are known."""
+    model.to(get_device())
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), blame_pictures():
+        choices = measure_choices(model, track(loader, "Choices"))
+    if not labels or not names:
+        return choices, {}
+    return choices, {
+        name: class_choices(layer, labels, len(names), seed=args.seed)
+        for name, layer in track(choices.items(), "Classes")
+    }
+
+
 def draw_maps(args: argparse.Namespace) -> None:
     cfg = read_config(args)
     check_data_files(cfg, ("test",))
     if cfg.get("default_scope") == "mmdet":
         check_mmcv_operators()
-    # What weights choose that nothing has trained is a thing to compare with.
-    model = load_model(cfg, args.checkpoint, untrained=True).to(get_device())
+    # Also weights that nothing has trained may be looked at.
+    model = load_model(cfg, args.checkpoint, untrained=True)
     loader, labels, names = pictures_of_test(cfg, args.pictures, args.seed)
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), blame_pictures():
-        choices = measure_choices(model, track(loader, "Choices"))
+    choices, by_class = measure(cfg, args, model, loader, labels, names)
     drawn = {name: layer for name, layer in choices.items() if args.layers.search(name)}
     if not drawn:
         raise UserError(f"--layers {args.layers.pattern}: the layers are {', '.join(choices)}")
-    by_class = {}
-    if labels and names:
-        by_class = {
-            name: class_choices(layer, labels, len(names), seed=args.seed)
-            for name, layer in track(choices.items(), "Classes")
-        }
     summary = choices_summary(choices, by_class)
     print(summary_lines(summary))
+    if args.untrained:
+        with fork_rng(devices=[]):
+            manual_seed(args.seed)
+            model = build_model(cfg)
+        others = choices_summary(*measure(cfg, args, model, loader, labels, names))
+        print("\nThe same network with random weights")
+        print(summary_lines(others))
+        for name, row in others.items():
+            summary[name]["untrained"] = row
     maps = {}
     for name, layer in drawn.items():
         classes, found = by_class.get(name), {}
