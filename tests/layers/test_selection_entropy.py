@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmhadaptive.layers import gumbel_top_k, selection_entropy
+from mmhadaptive.layers import SelectionEntropy, gumbel_top_k, selection_entropy
 
 
 def literal(scores):
@@ -29,6 +29,15 @@ def test_it_is_the_formula():
     bfloat16 = scores.bfloat16()
     found = [value.item() for value in selection_entropy(bfloat16)]
     assert found == pytest.approx(literal(bfloat16.double()), rel=1e-5)
+
+
+def test_batches_are_one_set_of_pictures():
+    scores = torch.randn(5, 7, generator=torch.Generator().manual_seed(0)) * 2
+    entropy = SelectionEntropy()
+    for batch in scores.split(2):
+        entropy.add(batch)
+    found = [value.item() for value in entropy.result()]
+    assert found == pytest.approx(literal(scores), rel=1e-5)
 
 
 def test_its_bounds():
