@@ -31,6 +31,7 @@ from .replaced import replaced_table, trained_table
 from .results import records_table, results_table
 from .search_comparison import search_table, searched_table
 from .search_step import search_costs_table
+from .selection import selection_table
 from .speed import bandwidth_table, benchmarks_table, speed_table
 from .training_step import operators_table, training_table
 from .trials.all import trials_table
@@ -91,6 +92,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "trials": _of("results/trials.json", lambda record: trials_table(record["trials"])),
     "frozen": frozen_table,
     "int8": int8_table,
+    "selection": selection_table,
     "channels": lambda docs: channels_table(),
     "first-contact": first_contact_table,
     "paper": ledger_table,

@@ -6,8 +6,7 @@ products, which any compiler takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -15,7 +14,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmhadaptive.io.user_errors import UserValueError
-from mmhadaptive.layers import ACHPlugin, AdaptiveBottleneck, AdaptiveCrossHadamard
+from mmhadaptive.layers import (
+    ACHPlugin,
+    AdaptiveBottleneck,
+    AdaptiveCrossHadamard,
+    choosing_layers,
+    count_choices,
+    record_choices,
+)
 from mmhadaptive.optional import needs
 
 ORDERS = ("set", "rank")
@@ -126,54 +132,6 @@ def _numbers(metrics: dict) -> dict[str, float]:
     return {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float))}
 
 
-def choosing_layers(model: nn.Module) -> dict[str, AdaptiveCrossHadamard]:
-    """The layers of ``model`` that choose channels by scores, by name."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, AdaptiveCrossHadamard) and module.selection != "fixed"
-    }
-
-
-@contextmanager
-def _counting(layers: dict[str, AdaptiveCrossHadamard]) -> Iterator[dict[str, Tensor]]:
-    """Within, count what the layers choose."""
-    counts = {
-        name: torch.zeros(layer.num_selected, layer.in_channels, dtype=torch.int64)
-        for name, layer in layers.items()
-    }
-
-    def counted(name: str, layer: AdaptiveCrossHadamard):
-        choose = layer.select
-
-        def select(x: Tensor) -> tuple[Tensor, Tensor]:
-            index, gate = choose(x)
-            chosen = nn.functional.one_hot(index, layer.in_channels)
-            counts[name] += chosen.sum(0).cpu()
-            return index, gate
-
-        return select
-
-    for name, layer in layers.items():
-        layer.select = counted(name, layer)
-    try:
-        yield counts
-    finally:
-        for layer in layers.values():
-            del layer.select
-
-
-def _predict(model: nn.Module, batch) -> None:
-    """A pass over what a loader gives: a dict for mmengine's models, or a tensor, or a sequence
-    that begins with one."""
-    if isinstance(batch, dict) and hasattr(model, "test_step"):
-        model.test_step(batch)
-        return
-    x = batch[0] if isinstance(batch, (tuple, list)) else batch
-    model(x.to(next(model.parameters()).device))
-
-
-@torch.no_grad()
 def measure_selection(model: nn.Module, loader: Iterable) -> dict[str, LayerSelection]:
     """Count which channels every layer chooses, without noise.
 
@@ -185,26 +143,13 @@ def measure_selection(model: nn.Module, loader: Iterable) -> dict[str, LayerSele
         UserValueError: No layer chooses, the loader is empty, or no batch reaches some layer.
     """
     layers = choosing_layers(model)
-    if not layers:
-        fixed = any(isinstance(module, AdaptiveCrossHadamard) for module in model.modules())
-        what = "has fixed its selection already" if fixed else "has no cross-Hadamard layer"
-        raise UserValueError(f"{type(model).__name__} {what}: there is nothing to freeze")
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    batches = 0
-    try:
-        with _counting(layers) as counts:
-            for batch in loader:
-                _predict(model, batch)
-                batches += 1
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    if not batches:
-        raise UserValueError("the loader is empty: there are no pictures to measure over")
-    unreached = [name for name, count in counts.items() if not count.any()]
-    if unreached:
-        raise UserValueError(f"no picture reaches {', '.join(unreached)}")
+    counts: dict[str, Tensor | int] = dict.fromkeys(layers, 0)
+
+    def see(chosen: dict[str, Tensor]) -> None:
+        for name, index in chosen.items():
+            counts[name] = counts[name] + count_choices(index, layers[name].in_channels)
+
+    record_choices(model, loader, see)
     return {name: LayerSelection(count) for name, count in counts.items()}
 
 

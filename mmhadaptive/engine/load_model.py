@@ -17,6 +17,21 @@ from .hooks import check_state_dict
 from .loader_batches import build_loader, iterate
 
 
+def build_model(cfg: Config) -> nn.Module:
+    """Build a config's model on the CPU, with the random weights of its constructor.
+
+    Raises:
+        UserError: The config has no model or does not fit together.
+    """
+    if not cfg.get("model"):
+        raise UserError(f"{cfg.filename} has no model")
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), blame_config():
+        config = dict(cfg.model)
+        if "data_preprocessor" not in config and cfg.get("data_preprocessor"):
+            config["data_preprocessor"] = dict(cfg.data_preprocessor)
+        return MODELS.build(config)
+
+
 def load_model(cfg: Config, checkpoint: str, untrained: bool = False) -> nn.Module:
     """Build a config's model on the CPU, in evaluation mode, with the weights of a checkpoint.
 
@@ -31,14 +46,8 @@ def load_model(cfg: Config, checkpoint: str, untrained: bool = False) -> nn.Modu
         UserError: The config has no model or does not fit together; the checkpoint is of another
             network; or its batch normalisations have seen no batch.
     """
-    if not cfg.get("model"):
-        raise UserError(f"{cfg.filename} has no model")
+    model = build_model(cfg)
     content = load_checkpoint_file(checkpoint, map_location="cpu")
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), blame_config():
-        config = dict(cfg.model)
-        if "data_preprocessor" not in config and cfg.get("data_preprocessor"):
-            config["data_preprocessor"] = dict(cfg.data_preprocessor)
-        model = MODELS.build(config)
     state_dict = content.get("state_dict", content)
     check_state_dict(model, state_dict, checkpoint, partial=False)
     state_dict = {name.removeprefix("module."): value for name, value in state_dict.items()}

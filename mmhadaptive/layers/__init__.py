@@ -9,6 +9,8 @@ from .expansion import GhostExpansion, PointwiseExpansion, ach_expansion
 from .feed_forward import ACHFeedForward, ACHTokenExpansion
 from .gumbel_noise import gumbel_noise
 from .gumbel_top_k import gumbel_top_k, straight_through, top_k
+from .recorded_choices import choosing_layers, count_choices, record_choices
+from .selection_entropy import SelectionEntropy, selection_entropy
 from .temperature import AdaptiveTemperature, adapt_temperature, adaptive_layers
 
 __all__ = [
@@ -26,12 +28,17 @@ __all__ = [
     "DynamicNorm",
     "GhostExpansion",
     "PointwiseExpansion",
+    "SelectionEntropy",
     "ach_expansion",
     "adapt_temperature",
     "adaptive_layers",
+    "choosing_layers",
+    "count_choices",
     "gumbel_noise",
     "gumbel_top_k",
+    "record_choices",
     "selected_for_width",
+    "selection_entropy",
     "straight_through",
     "top_k",
 ]

@@ -13,9 +13,12 @@ from .detections import draw_detections
 from .operator_speed import draw_speedups, draw_strategies
 from .png import to_png
 from .search_curves import draw_confidence, draw_entropy
+from .selection_curves import draw_selection_curves
+from .selection_maps import SelectionMap, draw_selection_maps
 from .training_curves import draw_training
 
 __all__ = [
+    "SelectionMap",
     "draw_accuracy_latency",
     "draw_classification_samples",
     "draw_compared_curves",
@@ -26,6 +29,8 @@ __all__ = [
     "draw_detection_samples",
     "draw_detections",
     "draw_entropy",
+    "draw_selection_curves",
+    "draw_selection_maps",
     "draw_speedups",
     "draw_strategies",
     "draw_training",

@@ -169,6 +169,10 @@ def names(block):
             weight=one,
             bias=one,
         )
+    if "measure_choices" in block:
+        labels = [{0}, {0, 1}, {2}, set()]
+        model = HadaptiveNet("s")
+        return dict(model=model, loader=list(torch.rand(2, 2, 3, 64, 64)), labels=labels)
     if "choosing_layers" in block:
         frozen = HadaptiveNet("s", ach_cfg=dict(selection="fixed"))
         return dict(model=HadaptiveNet("s"), state_dict=frozen.state_dict())
