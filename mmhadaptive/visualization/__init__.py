@@ -5,6 +5,7 @@ Importing this package registers nothing; the hooks that draw in a run are those
 
 from .accuracy_latency import draw_accuracy_latency
 from .augmented_samples import draw_classification_samples, draw_detection_samples
+from .class_activation import draw_class_activation
 from .complexity_curves import draw_complexity
 from .confusion_matrix import draw_confusion_matrix
 from .contact_sheet import draw_contact_sheet
@@ -17,6 +18,7 @@ from .training_curves import draw_training
 
 __all__ = [
     "draw_accuracy_latency",
+    "draw_class_activation",
     "draw_classification_samples",
     "draw_complexity",
     "draw_confidence",
