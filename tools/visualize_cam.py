@@ -47,14 +47,17 @@ def parse_args() -> argparse.Namespace:
         metavar="NAME",
         help="modules along the depth, as backbone.stages.3 (every block of the backbone)",
     )
+    parser.add_argument(
+        "--columns", type=int, metavar="N", help="layers side by side; the others below (all)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, ... (%(default)s)")
     parser.add_argument("--dpi", type=int, default=120, help="pixels of an inch (%(default)s)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
     args = parser.parse_args()
     if len(args.networks) % 2:
         parser.error("give a CHECKPOINT for every CONFIG")
-    for name in ("box", "dpi"):
-        if (getattr(args, name) or 1) < 1:
+    for name in ("box", "columns", "dpi"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
     return args
 
@@ -66,7 +69,7 @@ def main() -> None:
     for config, checkpoint in track(pairs, "Networks"):
         cfg = read_config(argparse.Namespace(config=config, cfg_options=args.cfg_options))
         rows.append(draw_row(args, cfg, checkpoint, rows[0] if rows else None))
-    write_file(args.out, to_png(draw_class_activation(rows), dpi=args.dpi))
+    write_file(args.out, to_png(draw_class_activation(rows, args.columns), dpi=args.dpi))
     for row in rows:
         print(f"{row['title']}: {row['caption']}".replace("\n", ", "))
     print(f"Sheet: {args.out}")

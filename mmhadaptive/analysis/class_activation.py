@@ -67,15 +67,16 @@ def is_detector(model: nn.Module) -> bool:
     return any(getattr(model, name, None) is not None for name in ("bbox_head", "roi_head"))
 
 
-def layers_along_depth(model: nn.Module, x: Tensor) -> list[str]:
+def layers_along_depth(model: nn.Module, x: Tensor, most: int = 24) -> list[str]:
     """The names of the blocks of a model's backbone in the order in which they run.
 
     A block is what stands in the backbone or in lists and sequences there, has a convolution or a
-    linear layer, and gives a map.
+    linear layer, and gives a map of more than one pixel.
 
     Args:
         model: A classifier or a detector.
         x: Its input, (1, 3, H, W).
+        most: Where there are more blocks, so many are spread evenly over the depth.
     """
     root = _backbone(model)
     names = {module: name for name, module in model.named_modules()}
@@ -90,11 +91,13 @@ def layers_along_depth(model: nn.Module, x: Tensor) -> list[str]:
             handle.remove()
     runs = [module for module, _ in called]
     extra = _extra_tokens(model)
-    return [
+    found = [
         names[module]
         for module, y in called
-        if runs.count(module) == 1 and _map_size(y, x, extra) is not None
+        if runs.count(module) == 1 and math.prod(_map_size(y, x, extra) or (0,)) > 1
     ]
+    kept = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
+    return [found[i] for i in kept]
 
 
 def _backbone(model: nn.Module) -> nn.Module:
@@ -118,7 +121,7 @@ def _kind(module: nn.Module) -> str:
         return "ACH"
     if isinstance(module, AdaptiveBottleneck):
         return type(module.expand).__name__.removesuffix("Expansion")
-    return type(module).__name__
+    return type(module).__name__.removesuffix("Module")
 
 
 def class_label(classes: Sequence[str] | None, wanted: str) -> int:
@@ -408,8 +411,12 @@ class _Record:
 
 
 def _extra_tokens(model: nn.Module) -> int:
-    """Tokens before those of the picture, such as that of the class."""
-    return int(getattr(_backbone(model), "num_extra_tokens", 0) or 0)
+    """Tokens before those of the picture, such as that of the class, as mmpretrain and timm say."""
+    root = _backbone(model)
+    return next((getattr(root, n) for n in _EXTRA_TOKENS if getattr(root, n, None)), 0)
+
+
+_EXTRA_TOKENS = ("num_extra_tokens", "num_prefix_tokens")
 
 
 def _map_size(y, x: Tensor, extra: int) -> tuple[int, int] | None:

@@ -11,13 +11,15 @@ from matplotlib.patches import Rectangle
 
 # Inches of a cell with its captions, and of what is around the cells.
 CELL = 1.35
-CAPTION = 0.48
+CAPTION = 0.52
 HEADING = 0.26
 FOOT = 0.3
 COLOURS = "turbo"
+# Of the colours at the maximum; the picture is seen where the map is low.
+OPACITY = 0.7
 
 
-def draw_class_activation(rows: Sequence[dict]) -> Figure:
+def draw_class_activation(rows: Sequence[dict], columns: int | None = None) -> Figure:
     """A sheet: a row a network, a column a layer along the depth, the picture at the left.
 
     A layer of a down-sampling has an arrow, and one that the score does not depend on is grey.
@@ -27,14 +29,22 @@ def draw_class_activation(rows: Sequence[dict]) -> Figure:
             ``caption`` of the picture; ``box``, x1, y1, x2, y2 in its pixels, or None; and
             ``layers``, each with the attributes of
             :class:`~mmhadaptive.analysis.class_activation.LayerActivation`.
+        columns: Layers side by side; where there are more, the rows go on below.
     """
-    columns = 1 + max(len(row["layers"]) for row in rows)
-    heights = [_cell_height(row["picture"]) for row in rows]
-    width = columns * CELL
-    height = sum(heights) + len(rows) * (CAPTION + HEADING) + FOOT
+    deepest = max(len(row["layers"]) for row in rows)
+    columns = min(columns or deepest, deepest)
+    lines = [
+        dict(row, layers=row["layers"][start : start + columns])
+        for start in range(0, deepest, columns)
+        for row in rows
+        if row["layers"][start : start + columns]
+    ]
+    heights = [_cell_height(line["picture"]) for line in lines]
+    width = (1 + columns) * CELL
+    height = sum(heights) + len(lines) * (CAPTION + HEADING) + FOOT
     figure = Figure(figsize=(width, height))
     top = height
-    for row, cell in zip(rows, heights, strict=True):
+    for row, cell in zip(lines, heights, strict=True):
         where = dict(fontsize=9, weight="bold", va="center", ha="left")
         figure.text(0.04 / width, (top - HEADING / 2) / height, row["title"], **where)
         top -= HEADING + CAPTION + cell
@@ -53,7 +63,7 @@ def draw_class_activation(rows: Sequence[dict]) -> Figure:
 
 
 _KEY = (
-    "colours: from the least (blue) to the greatest (red) of each layer       "
+    "red: the most evidence in the layer, grey: the least       "
     "\N{BLACK DOWN-POINTING TRIANGLE} down-sampling"
 )
 
@@ -73,17 +83,17 @@ def _draw_layer(axes: Axes, picture: np.ndarray, layer) -> None:
     axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
     if layer.weight:
         cam = layer.cam[: grey.shape[0], : grey.shape[1]]
-        axes.imshow(cam, cmap=COLOURS, vmin=0, vmax=1, alpha=0.55)
+        axes.imshow(cam, cmap=COLOURS, vmin=0, vmax=1, alpha=OPACITY * np.sqrt(cam))
     arrow = "\N{BLACK DOWN-POINTING TRIANGLE} " if layer.downsamples else ""
     size = "\N{MULTIPLICATION SIGN}".join(map(str, layer.size))
     note = size if layer.weight else f"{size}, no influence"
     name = layer.name.removeprefix("backbone.")
-    axes.set_title(f"{arrow}{layer.kind}\n{name}\n{note}", fontsize=7, pad=3, linespacing=1.05)
+    axes.set_title(f"{arrow}{layer.kind}\n{name}\n{note}", fontsize=7, pad=3, linespacing=1.15)
 
 
 def _draw_box(axes: Axes, box: Sequence[float]) -> None:
     x1, y1, x2, y2 = box
-    for colour, line in (("black", 2.4), ("white", 1.2)):
+    for colour, line in (("black", 2.6), ("yellow", 1.3)):
         axes.add_patch(
             Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, ec=colour, lw=line)
         )
