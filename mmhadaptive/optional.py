@@ -11,6 +11,8 @@ MMPRETRAIN = (
 )
 # Where mmcv was installed without its compiled operators; see mmhadaptive.mmcv_ops.
 MMCV_OPERATORS = ("mmcv._ext", "python -m mmhadaptive.mmcv_ops install")
+# Older ones than 1.5 are those that mmpretrain's own vis_cam.py was written for.
+GRAD_CAM = ("grad-cam", "pip install 'grad-cam>=1.5.7'")
 # mmpretrain 1.3.6 does not import beside transformers 5.
 TRANSFORMERS = ("transformers", "pip install 'transformers<5'")
 

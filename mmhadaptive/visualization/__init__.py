@@ -5,6 +5,7 @@ Importing this package registers nothing; the hooks that draw in a run are those
 
 from .accuracy_latency import draw_accuracy_latency
 from .augmented_samples import draw_classification_samples, draw_detection_samples
+from .class_activation import draw_class_activation
 from .compared_curves import draw_compared_curves
 from .complexity_curves import draw_complexity
 from .confusion_matrix import draw_confusion_matrix
@@ -20,6 +21,7 @@ from .training_curves import draw_training
 __all__ = [
     "SelectionMap",
     "draw_accuracy_latency",
+    "draw_class_activation",
     "draw_classification_samples",
     "draw_compared_curves",
     "draw_complexity",

@@ -55,6 +55,7 @@ PACKAGES = (
     "onnx",
     "onnxruntime",
     "onnxscript",
+    "grad-cam",
     "sphinx",
     "myst-parser",
     "furo",
