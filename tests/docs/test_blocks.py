@@ -169,6 +169,11 @@ def names(block):
             weight=one,
             bias=one,
         )
+    if "class_activation" in block:
+        classifier = Config.fromfile(ROOT / "configs/_base_/models/hadaptive_s_classifier.py").model
+        classifier.head.update(num_classes=10, type="mmpretrain.StackedLinearClsHead")
+        classifier.update(type="mmpretrain.ImageClassifier")
+        return dict(model=MODELS.build(classifier).eval(), x=torch.rand(1, 3, 64, 64))
     if "measure_choices" in block:
         labels = [{0}, {0, 1}, {2}, set()]
         model = HadaptiveNet("s")
