@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -29,6 +30,31 @@ class Run:
     config: Path
     work_dir: Path
     settings: tuple[str, ...] = ()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a tool that trains on CIFAR-100 with :func:`train_all`."""
+    parser.add_argument("data", type=_images, help="folder with train.npz and test.npz")
+    parser.add_argument("results", type=Path, help="folder for the runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="(%(default)s)")
+    parser.add_argument("--seconds", type=float, default=1e9, help="ends after that time")
+    parser.add_argument("--out", type=_record, metavar="FILE.json", help="the record")
+    parser.add_argument(
+        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all runs"
+    )
+
+
+def _images(text: str) -> Path:
+    for split in ("train", "test"):
+        if not (Path(text) / f"{split}.npz").is_file():
+            raise argparse.ArgumentTypeError(f"no {split}.npz in {text}")
+    return Path(text)
+
+
+def _record(text: str) -> Path:
+    if not text.endswith(".json"):
+        raise argparse.ArgumentTypeError(f"must end in .json, got {text}")
+    return Path(text)
 
 
 def run_tool(*words: object) -> None:

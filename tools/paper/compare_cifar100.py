@@ -14,7 +14,6 @@ record has what is trained to its end; pictures of the curves come beside it. Wi
 """
 
 import argparse
-from pathlib import Path
 
 from mmengine.logging import MMLogger
 
@@ -28,7 +27,7 @@ from mmhadaptive.analysis.cifar100_comparison import (
     curves_by_network,
     runs_of,
 )
-from mmhadaptive.analysis.runs import keep_settings, train_all
+from mmhadaptive.analysis.runs import add_arguments, keep_settings, train_all
 from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import UserError, run_script
@@ -40,22 +39,9 @@ def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path, help="folder with train.npz and test.npz")
-    parser.add_argument("results", type=Path, help="folder for the runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="(%(default)s)")
+    add_arguments(parser)
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="as in ghost seed1")
-    parser.add_argument("--seconds", type=float, default=1e9, help="ends after that time")
-    parser.add_argument("--out", type=Path, help="file of the record, .json")
-    parser.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all runs"
-    )
-    args = parser.parse_args()
-    for split in ("train", "test"):
-        if not (args.data / f"{split}.npz").is_file():
-            parser.error(f"no {split}.npz in {args.data}")
-    if args.out and args.out.suffix != ".json":
-        parser.error(f"--out must end in .json, got {args.out}")
-    return args
+    return parser.parse_args()
 
 
 def main():

@@ -14,11 +14,11 @@ minutes:
 """
 
 import argparse
-from pathlib import Path
 
 from mmengine.logging import MMLogger
 
 import mmhadaptive.engine  # noqa: F401  the scope of the configs
+from mmhadaptive.analysis.runs import add_arguments
 from mmhadaptive.analysis.search_comparison import (
     collect,
     read_history,
@@ -37,19 +37,8 @@ def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path, help="folder with train.npz and test.npz")
-    parser.add_argument("results", type=Path, help="folder for the runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="(%(default)s)")
-    parser.add_argument("--seconds", type=float, default=1e9, help="ends after that time")
-    parser.add_argument("--out", type=Path, help="file of the record, .json")
-    parser.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all runs"
-    )
-    args = parser.parse_args()
-    for split in ("train", "test"):
-        if not (args.data / f"{split}.npz").is_file():
-            parser.error(f"no {split}.npz in {args.data}")
-    return args
+    add_arguments(parser)
+    return parser.parse_args()
 
 
 def main():
