@@ -32,29 +32,23 @@ class Run:
     settings: tuple[str, ...] = ()
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of a tool that trains on CIFAR-100 with :func:`train_all`."""
-    parser.add_argument("data", type=_images, help="folder with train.npz and test.npz")
+def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments of a tool that trains on CIFAR-100 with :func:`train_all`, and its own."""
+    parser.add_argument("data", type=Path, help="folder with train.npz and test.npz")
     parser.add_argument("results", type=Path, help="folder for the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="(%(default)s)")
     parser.add_argument("--seconds", type=float, default=1e9, help="ends after that time")
-    parser.add_argument("--out", type=_record, metavar="FILE.json", help="the record")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="the record")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all runs"
     )
-
-
-def _images(text: str) -> Path:
+    args = parser.parse_args()
     for split in ("train", "test"):
-        if not (Path(text) / f"{split}.npz").is_file():
-            raise argparse.ArgumentTypeError(f"no {split}.npz in {text}")
-    return Path(text)
-
-
-def _record(text: str) -> Path:
-    if not text.endswith(".json"):
-        raise argparse.ArgumentTypeError(f"must end in .json, got {text}")
-    return Path(text)
+        if not (args.data / f"{split}.npz").is_file():
+            parser.error(f"no {split}.npz in {args.data}")
+    if args.out and args.out.suffix != ".json":
+        parser.error(f"--out must end in .json, got {args.out}")
+    return args
 
 
 def run_tool(*words: object) -> None:

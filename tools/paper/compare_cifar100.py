@@ -27,7 +27,7 @@ from mmhadaptive.analysis.cifar100_comparison import (
     curves_by_network,
     runs_of,
 )
-from mmhadaptive.analysis.runs import add_arguments, keep_settings, train_all
+from mmhadaptive.analysis.runs import keep_settings, parse_arguments, train_all
 from mmhadaptive.engine.quiet import quiet_imports
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import UserError, run_script
@@ -39,9 +39,8 @@ def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_arguments(parser)
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="as in ghost seed1")
-    return parser.parse_args()
+    return parse_arguments(parser)
 
 
 def main():

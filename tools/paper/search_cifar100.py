@@ -18,7 +18,7 @@ import argparse
 from mmengine.logging import MMLogger
 
 import mmhadaptive.engine  # noqa: F401  the scope of the configs
-from mmhadaptive.analysis.runs import add_arguments
+from mmhadaptive.analysis.runs import parse_arguments
 from mmhadaptive.analysis.search_comparison import (
     collect,
     read_history,
@@ -37,8 +37,7 @@ def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_arguments(parser)
-    return parser.parse_args()
+    return parse_arguments(parser)
 
 
 def main():
