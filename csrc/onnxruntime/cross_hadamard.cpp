@@ -27,15 +27,11 @@ void check_vector(const char* name, const Input<float>& input, int64_t size, Nor
 
 }  // namespace
 
-CrossHadamardKernel::CrossHadamardKernel(Ort::ConstKernelInfo info)
+CrossHadamard::CrossHadamard(Ort::ConstKernelInfo info)
     : norm_(norm_named(info.GetAttribute<std::string>("norm"))) {
 }
 
-OrtStatusPtr CrossHadamardKernel::ComputeV2(OrtKernelContext* context) const {
-  return status_of([&] { compute(Ort::KernelContext(context)); });
-}
-
-void CrossHadamardKernel::compute(const Ort::KernelContext& context) const {
+void CrossHadamard::compute(const Ort::KernelContext& context) const {
   const Input<float> x(context, 0);
   const Input<int64_t> index(context, 1);
   const Input<float> gate(context, 2), alpha(context, 3), weight(context, 4), bias(context, 5);

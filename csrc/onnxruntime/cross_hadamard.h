@@ -7,33 +7,17 @@
 
 namespace mmhadaptive::onnxruntime {
 
-class CrossHadamardKernel {
+class CrossHadamard {
  public:
-  explicit CrossHadamardKernel(Ort::ConstKernelInfo info);
-  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+  static constexpr const char* kName = "CrossHadamard";
+  static constexpr InputInfo kInputs[] = {kFloats,       kIndices,      kFloatsOrNone,
+                                          kFloatsOrNone, kFloatsOrNone, kFloatsOrNone};
 
- private:
+  explicit CrossHadamard(Ort::ConstKernelInfo info);
   void compute(const Ort::KernelContext& context) const;
 
+ private:
   Norm norm_;
-};
-
-struct CrossHadamard : Operator<CrossHadamard, CrossHadamardKernel> {
-  const char* GetName() const {
-    return "CrossHadamard";
-  }
-
-  size_t GetInputTypeCount() const {
-    return 6;
-  }
-
-  ONNXTensorElementDataType GetInputType(size_t number) const {
-    return number == 1 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
-
-  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t number) const {
-    return number < 2 ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
-  }
 };
 
 }  // namespace mmhadaptive::onnxruntime

@@ -4,17 +4,13 @@
 
 namespace mmhadaptive::onnxruntime {
 
-FusedBlocksKernel::FusedBlocksKernel(Ort::ConstKernelInfo info)
+FusedBlocks::FusedBlocks(Ort::ConstKernelInfo info)
     : spec_(info.GetAttributes<int64_t>("spec")) {
   check(!spec_.empty() && spec_.size() % kSpecNumbers == 0, "spec must have ", kSpecNumbers,
         " numbers for every block, got ", spec_.size());
 }
 
-OrtStatusPtr FusedBlocksKernel::ComputeV2(OrtKernelContext* context) const {
-  return status_of([&] { compute(Ort::KernelContext(context)); });
-}
-
-void FusedBlocksKernel::compute(const Ort::KernelContext& context) const {
+void FusedBlocks::compute(const Ort::KernelContext& context) const {
   const Input<float> x(context, 0), packed(context, 1);
   check(x.sizes.size() == 4, "x must have 4 dimensions (N, C, H, W), got ", x.sizes.size());
   check(packed.sizes.size() == 1, "packed must have one dimension, got ", packed.sizes.size());

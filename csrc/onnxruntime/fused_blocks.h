@@ -6,29 +6,16 @@
 
 namespace mmhadaptive::onnxruntime {
 
-class FusedBlocksKernel {
+class FusedBlocks {
  public:
-  explicit FusedBlocksKernel(Ort::ConstKernelInfo info);
-  OrtStatusPtr ComputeV2(OrtKernelContext* context) const;
+  static constexpr const char* kName = "FusedBlocks";
+  static constexpr InputInfo kInputs[] = {kFloats, kFloats};
 
- private:
+  explicit FusedBlocks(Ort::ConstKernelInfo info);
   void compute(const Ort::KernelContext& context) const;
 
+ private:
   Sizes spec_;
-};
-
-struct FusedBlocks : Operator<FusedBlocks, FusedBlocksKernel> {
-  const char* GetName() const {
-    return "FusedBlocks";
-  }
-
-  size_t GetInputTypeCount() const {
-    return 2;
-  }
-
-  ONNXTensorElementDataType GetInputType(size_t) const {
-    return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-  }
 };
 
 }  // namespace mmhadaptive::onnxruntime

@@ -4,6 +4,7 @@
 #include <onnxruntime_cxx_api.h>
 
 #include <cstdint>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 #include <vector>
@@ -90,11 +91,52 @@ struct Input {
   }
 };
 
-// An operator on floats; Op names its inputs, and Kernel computes.
-template <class Op, class Kernel>
-struct Operator : Ort::CustomOpBase<Op, Kernel, true> {
+// An input of an operator, as ONNX Runtime asks for it.
+struct InputInfo {
+  ONNXTensorElementDataType type;
+  OrtCustomOpInputOutputCharacteristic characteristic;
+};
+
+constexpr InputInfo kFloats{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_REQUIRED};
+constexpr InputInfo kFloatsOrNone{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_OPTIONAL};
+constexpr InputInfo kIndices{ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, INPUT_OUTPUT_REQUIRED};
+
+// Of one node: an Op, made from its attributes.
+template <class Op>
+class Kernel {
+ public:
+  explicit Kernel(Ort::ConstKernelInfo info) : op_(info) {
+  }
+
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const {
+    return status_of([&] { op_.compute(Ort::KernelContext(context)); });
+  }
+
+ private:
+  Op op_;
+};
+
+// An operator with one output of floats: Op has its kName, its kInputs, and computes.
+template <class Op>
+struct Operator : Ort::CustomOpBase<Operator<Op>, Kernel<Op>, true> {
   OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
-    return status_of([&] { *kernel = new Kernel(Ort::ConstKernelInfo(info)); });
+    return status_of([&] { *kernel = new Kernel<Op>(Ort::ConstKernelInfo(info)); });
+  }
+
+  const char* GetName() const {
+    return Op::kName;
+  }
+
+  size_t GetInputTypeCount() const {
+    return std::size(Op::kInputs);
+  }
+
+  ONNXTensorElementDataType GetInputType(size_t number) const {
+    return Op::kInputs[number].type;
+  }
+
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t number) const {
+    return Op::kInputs[number].characteristic;
   }
 
   size_t GetOutputTypeCount() const {

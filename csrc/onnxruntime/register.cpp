@@ -25,8 +25,8 @@ OrtStatusPtr refuse(const OrtApiBase* runtime) {
 }
 
 const Ort::CustomOpDomain& domain() {
-  static const CrossHadamard cross_hadamard;
-  static const FusedBlocks fused_blocks;
+  static const Operator<CrossHadamard> cross_hadamard;
+  static const Operator<FusedBlocks> fused_blocks;
   static const Ort::CustomOpDomain domain = [] {
     Ort::CustomOpDomain made("mmhadaptive");
     made.Add(&cross_hadamard);

@@ -73,19 +73,9 @@ def cross_hadamard_depthwise(
 
 
 def cross_hadamard_depthwise_reference(
-    x: Tensor,
-    index: Tensor,
-    alpha: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    stride: int = 1,
-    padding: int = 0,
-    norm: str = "softsign",
-    activation: str = "hardswish",
+    x, index, alpha, norm_weight, norm_bias, weight, bias, stride, padding, norm, activation
 ) -> Tensor:
-    """The same in PyTorch's operations, in the type of x."""
+    """The same of the same arguments, in PyTorch's operations and in the type of x."""
     if activation not in ACTIVATIONS:
         raise RuntimeError(f"activation must be one of {list(ACTIVATIONS)}, got {activation!r}")
     alpha, norm_weight, norm_bias, weight, bias = (
