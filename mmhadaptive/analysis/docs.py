@@ -83,12 +83,10 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "accuracies": _of("results/comparison_cifar100.json", accuracies_table),
     "ablations": _of("results/comparison_cifar100.json", ablations_table),
     "bccd-comparison": _of("results/bccd_comparison.json", comparison_table),
-    "training-step": _of(
-        "results/training_step.json", lambda record: training_table(record["detectors"])
-    ),
-    "training-operators": _of(
-        "results/training_step.json", lambda record: operators_table(record["detectors"])
-    ),
+    "training-step": _of("results/training_step.json", training_table),
+    "training-operators": _of("results/training_step.json", operators_table),
+    "training-step-cifar100": _of("results/training_step_cifar100.json", training_table),
+    "training-operators-cifar100": _of("results/training_step_cifar100.json", operators_table),
     "trials": _of("results/trials.json", lambda record: trials_table(record["trials"])),
     "frozen": frozen_table,
     "int8": int8_table,

@@ -1,4 +1,4 @@
-"""A detector's whole training step, input and network, taken apart."""
+"""A whole training step, input and network, taken apart."""
 
 from __future__ import annotations
 
@@ -20,19 +20,26 @@ from mmhadaptive.layers import adapt_temperature
 from .depthwise_benchmarks import with_plain_convolutions
 from .tables import markdown_table
 
-CONFIG = FOLDER / "configs/detection/ssd_hadaptive_s_coco.py"
+DETECTOR = FOLDER / "configs/detection/ssd_hadaptive_s_coco.py"
+CLASSIFIER = FOLDER / "configs/classification/cifar100_64px/hadaptive_s_cifar100_64px.py"
+STOCK_CLASSIFIER = FOLDER / "configs/classification/cifar100/hadaptive_s_cifar100_stock.py"
 PEER = "ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py"
 PHASES = ("input", "forward", "backward", "optimizer")
-#: By name, what a row of the table says.
-DETECTORS = {
-    "ours": "SSD Hadaptive-Net-S",
-    "stock": "the same with mmdet's crop and losses and torch's depthwise convolutions",
-    "peer": "mmdet's SSDLite MobileNetV2, its pipeline",
+#: By task, what the rows of its table say, by name.
+TITLES = {
+    "detection": {
+        "ours": "SSD Hadaptive-Net-S",
+        "stock": "the same with mmdet's crop and losses and torch's depthwise convolutions",
+        "peer": "mmdet's SSDLite MobileNetV2, its pipeline",
+    },
+    "classification": {
+        "ours": "Hadaptive-Net-S",
+        "stock": "the same with mmpretrain's pipeline and torch's depthwise convolutions, NCHW",
+    },
 }
 
 
-def with_data(cfg: Config, folder: str, batch_size: int) -> Config:
-    """Let a COCO config train on ``folder``, which holds ``train2017`` and its annotations."""
+def _with_coco(cfg: Config, folder: str) -> Config:
     dataset = cfg.train_dataloader.dataset
     dataset = dataset.get("dataset", dataset)
     dataset.update(
@@ -40,15 +47,11 @@ def with_data(cfg: Config, folder: str, batch_size: int) -> Config:
         ann_file="instances_train2017.json",
         data_prefix=dict(img="train2017/"),
     )
-    cfg.train_dataloader.update(
-        batch_size=batch_size, num_workers=0, persistent_workers=False, batch_sampler=None
-    )
     return cfg
 
 
-def configs(folder: str, batch_size: int) -> dict[str, Config]:
-    """The detectors of :data:`DETECTORS` on the same images."""
-    ours, stock = (Config.fromfile(CONFIG) for _ in range(2))
+def _detectors(folder: str) -> dict[str, Config]:
+    ours, stock = (Config.fromfile(DETECTOR) for _ in range(2))
     for transform in stock.train_dataloader.dataset.pipeline:
         if transform.type == "BatchedMinIoURandomCrop":
             transform.type = "MinIoURandomCrop"
@@ -56,9 +59,35 @@ def configs(folder: str, batch_size: int) -> dict[str, Config]:
 
     peer = Config.fromfile(Path(mmdet.__file__).parent / ".mim" / "configs" / PEER)
     return {
-        name: with_data(cfg, folder, batch_size)
+        name: _with_coco(cfg, folder)
         for name, cfg in dict(ours=ours, stock=stock, peer=peer).items()
     }
+
+
+def _classifiers(folder: str) -> dict[str, Config]:
+    ours, stock = Config.fromfile(CLASSIFIER), Config.fromfile(STOCK_CLASSIFIER)
+    ours.train_dataloader.dataset.dataset.data_root = folder
+    stock.train_dataloader.dataset.data_root = folder
+    for transform in stock.train_dataloader.dataset.pipeline:
+        if transform.type == "Resize":
+            transform.scale = ours.data_preprocessor.size
+    return dict(ours=ours, stock=stock)
+
+
+def configs(task: str, folder: str, batch_size: int) -> dict[str, Config]:
+    """What :data:`TITLES` names, on the same images.
+
+    Args:
+        task: ``detection`` or ``classification``.
+        folder: With ``train2017`` and ``instances_train2017.json`` of COCO, or CIFAR-100.
+        batch_size: Images of a step, which the training's process loads itself.
+    """
+    found = dict(detection=_detectors, classification=_classifiers)[task](folder)
+    for cfg in found.values():
+        cfg.train_dataloader.update(
+            batch_size=batch_size, num_workers=0, persistent_workers=False, batch_sampler=None
+        )
+    return found
 
 
 class Training:
@@ -66,18 +95,25 @@ class Training:
 
     Args:
         cfg: The config.
-        stock: Whether losses are taken image by image and depthwise convolutions are torch's.
+        stock: Whether a detector's losses are taken image by image, a classifier's tensors are
+            NCHW, and depthwise convolutions are torch's.
     """
 
     def __init__(self, cfg: Config, stock: bool = False) -> None:
-        with DefaultScope.overwrite_default_scope("mmdet"):
+        self.scope = cfg.default_scope
+        classifier = self.scope == "mmpretrain"
+        # As ChannelsLastHook does; the peer is given the same.
+        self.format = torch.contiguous_format if stock and classifier else torch.channels_last
+        with DefaultScope.overwrite_default_scope(self.scope):
             torch.manual_seed(0)
-            model = MODELS.build(cfg.model)
+            # As mmengine's Runner does.
+            preprocessor = cfg.model.get("data_preprocessor", cfg.get("data_preprocessor"))
+            model = MODELS.build({**cfg.model, "data_preprocessor": preprocessor})
             if stock:
                 model = with_plain_convolutions(model)
+            if stock and not classifier:
                 model.bbox_head.batched = False
-            # As ChannelsLastHook does; the peer is given the same.
-            self.model = model.to(memory_format=torch.channels_last).train()
+            self.model = model.to(memory_format=self.format).train()
             self.loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
             self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
         adapt_temperature(self.model, self.optim_wrapper.optimizer)
@@ -90,9 +126,9 @@ class Training:
     def step(self) -> dict[str, float]:
         """The seconds of each phase of a step."""
         marks = [time.perf_counter()]
-        with DefaultScope.overwrite_default_scope("mmdet"):
+        with DefaultScope.overwrite_default_scope(self.scope):
             data = self.model.data_preprocessor(next(self.batches), training=True)
-        data["inputs"] = data["inputs"].contiguous(memory_format=torch.channels_last)
+        data["inputs"] = data["inputs"].contiguous(memory_format=self.format)
         marks.append(time.perf_counter())
         losses = self.model(**data, mode="loss")
         loss, _ = self.model.parse_losses(losses)
@@ -120,23 +156,24 @@ class Training:
 
 
 def training_steps(
-    folder: str, batch_size: int, rounds: int, log: Callable[[str], None]
+    task: str, folder: str, batch_size: int, rounds: int, log: Callable[[str], None]
 ) -> list[dict]:
-    """Time the detectors in turns, a step each.
+    """Time what :data:`TITLES` names in turns, a step each.
 
     Args:
-        folder: Of COCO images, see :func:`with_data`.
+        task: ``detection`` or ``classification``.
+        folder: Of its images, see :func:`configs`.
         batch_size: Images of a step.
         rounds: Steps of each; the medians count.
         log: Called with a line of progress.
 
     Returns:
-        For each detector, its name, images per second, the seconds of each phase, and its
-        costliest operators.
+        For each row of the table, its ``name``, images per second, the seconds of each phase, and
+        its costliest operators.
     """
     trainings = {
         name: Training(cfg, stock=name == "stock")
-        for name, cfg in configs(folder, batch_size).items()
+        for name, cfg in configs(task, folder, batch_size).items()
     }
     for training in trainings.values():
         training.step()
@@ -151,7 +188,7 @@ def training_steps(
         total = statistics.median(sum(t.values()) for t in times[name])
         rows.append(
             dict(
-                detector=name,
+                name=name,
                 images_per_second=batch_size / total,
                 seconds=phases,
                 operators=training.operators(3),
@@ -160,15 +197,16 @@ def training_steps(
     return rows
 
 
-def training_table(rows: list[dict]) -> str:
+def training_table(record: dict) -> str:
     """Images a second, the ratio to the first row's, and milliseconds by phase."""
+    task, rows = record["task"], record["rows"]
     first = rows[0]["images_per_second"]
-    header = ["detector", "images / s", "ours is", *(f"{phase}, ms" for phase in PHASES)]
+    header = ["network", "images / s", "ours is", *(f"{phase}, ms" for phase in PHASES)]
     return markdown_table(
         header,
         [
             [
-                DETECTORS[row["detector"]],
+                TITLES[task][row["name"]],
                 f"{row['images_per_second']:.1f}",
                 f"{first / row['images_per_second']:.2f}x",
                 *(f"{1000 * row['seconds'][phase]:.0f}" for phase in PHASES),
@@ -178,12 +216,13 @@ def training_table(rows: list[dict]) -> str:
     )
 
 
-def operators_table(rows: list[dict]) -> str:
-    """The costliest operators of the first two detectors, in percent of a step."""
-    shares = [row["operators"] for row in rows[:2]]
+def operators_table(record: dict) -> str:
+    """The costliest operators of the first two rows, in percent of a step."""
+    rows = record["rows"][:2]
+    shares = [row["operators"] for row in rows]
     names = dict.fromkeys(name for share in shares for name in share)
     return markdown_table(
-        ["operator, by itself", *(DETECTORS[row["detector"]] for row in rows[:2])],
+        ["operator, by itself", *(TITLES[record["task"]][row["name"]] for row in rows)],
         [
             [
                 f"`{name}`",

@@ -23,6 +23,8 @@ _WARNED = (
     "Failed to add <class 'mmengine.visualization.vis_backend.LocalVisBackend'>",
     # Of every Hsigmoid, whose arguments mmdet and mmpretrain give.
     "In MMCV v1.4.4, we modified the default value of args",
+    # Of the anchor points of mmdet's heads.
+    "torch.meshgrid: in an upcoming release",
     # Of predictions that reach beyond the picture.
     "Warning: The bbox is out of bounds",
     "Warning: The polygon is out of bounds",

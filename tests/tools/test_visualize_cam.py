@@ -1,6 +1,7 @@
 """The Grad-CAM sheet by its command, of classifiers and detectors."""
 
 import copy
+import sys
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from mmengine.runner import save_checkpoint
 
 import mmhadaptive.models  # noqa: F401  the names of the configs
 from mmhadaptive.engine.picture_input import picture_input
+from mmhadaptive.io.user_errors import UserError
 
 from ..paths import CONFIGS
 
@@ -106,3 +108,12 @@ def test_the_input_is_that_of_the_test(tmp_path, picture, path):
     expected = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
     expected = cv2.resize(expected, (width, height), interpolation=cv2.INTER_LINEAR)
     assert np.abs(seen.astype(int) - expected).max() <= 1
+
+
+def test_without_the_library(monkeypatch, tmp_path, picture, run_here):
+    monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
+    checkpoint = hardly_trained(CLASSIFIER, tmp_path)[2]
+    out = tmp_path / "cam.png"
+    with pytest.raises(UserError, match=r"Grad-CAM needs grad-cam.* pip install .grad-cam"):
+        run_here("visualize_cam.py", picture, CLASSIFIER, checkpoint, "--out", out)
+    assert not out.exists()
