@@ -106,9 +106,9 @@ def files(folder, *parts):
 
 
 def test_the_source_distribution_holds_what_is_built_and_run(sdist):
-    folders = ("csrc", "configs", "tools", "requirements")
+    folders = ("checkpoints", "csrc", "configs", "tools", "requirements")
     assert files(sdist, *folders) == tracked(*folders)
-    links = {f"mmhadaptive/.mim/{name}" for name in ("configs", "tools")}
+    links = {f"mmhadaptive/.mim/{name}" for name in ("checkpoints", "configs", "tools")}
     assert tracked("mmhadaptive") - links <= files(sdist, "mmhadaptive")
     top = {"setup.py", "pyproject.toml", "README.md", "LICENSE", "model-index.yml"}
     assert top <= {path.name for path in sdist.iterdir()}
@@ -118,7 +118,7 @@ def test_the_source_distribution_holds_what_is_built_and_run(sdist):
 
 def test_the_wheel_holds_configs_and_tools_beside_the_package(wheel):
     package = files(wheel, "mmhadaptive")
-    for folder in ("configs", "tools"):
+    for folder in ("checkpoints", "configs", "tools"):
         assert {f"mmhadaptive/.mim/{name}" for name in tracked(folder)} <= package
     modules = {name for name in tracked("mmhadaptive") if name.endswith(".py")}
     assert modules == {n for n in package if n.endswith(".py") and "/.mim/" not in n}

@@ -12,7 +12,7 @@ from mmengine.fileio import load
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 
 from .complexity import TensorMode, network_complexity
 from .input_size import input_size

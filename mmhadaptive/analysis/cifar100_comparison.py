@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmhadaptive.io.published import FOLDER, published_figures
+from mmhadaptive.io.model_index import FOLDER
+from mmhadaptive.io.published import published_figures
 
 from .complexity import config_complexity
 from .input_size import input_size

@@ -17,7 +17,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from mmengine.structures import InstanceData
 
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 
 from .tables import markdown_table
 from .timers import median_times

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mmengine.config import Config
 
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 
 from .complexity import COUNTS, config_complexity
 from .input_size import input_size

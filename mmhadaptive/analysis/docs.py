@@ -15,6 +15,7 @@ from mmengine.fileio import load
 from .bccd_comparison import comparison_table
 from .bert import bert_table
 from .channels import channels_table
+from .checkpoints import checkpoints_table
 from .cifar100_comparison import ablations_table, accuracies_table
 from .deployed import frozen_table, int8_table
 from .detection_step import step_table
@@ -93,6 +94,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "selection": selection_table,
     "channels": lambda docs: channels_table(),
     "first-contact": first_contact_table,
+    "checkpoints": checkpoints_table,
     "paper": ledger_table,
     "results": results_table,
     "records": records_table,

@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 from mmhadaptive.layers import adapt_temperature
 
 from .tables import markdown_table

@@ -15,7 +15,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmhadaptive.io.published import FOLDER, Published, published_figures
+from mmhadaptive.io.model_index import FOLDER
+from mmhadaptive.io.published import Published, published_figures
 from mmhadaptive.models.merging import merge_branches
 
 from .input_size import input_size

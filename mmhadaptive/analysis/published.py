@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from mmengine.config import Config
 
-from mmhadaptive.io.published import FOLDER, Published, published_figures
+from mmhadaptive.io.model_index import FOLDER
+from mmhadaptive.io.published import Published, published_figures
 
 from .complexity import config_complexity
 from .tables import markdown_table

@@ -14,7 +14,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.fileio import load
 
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 from mmhadaptive.io.user_errors import UserError
 from mmhadaptive.io.whole import write_file
 

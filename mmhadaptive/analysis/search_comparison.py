@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 
 from .complexity import config_complexity
 from .confidence import ConfidenceRow, columns_of, percent

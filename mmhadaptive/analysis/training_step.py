@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch.profiler import ProfilerActivity, profile
 
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 from mmhadaptive.layers import adapt_temperature
 
 from .depthwise_benchmarks import with_plain_convolutions

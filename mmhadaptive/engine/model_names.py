@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from mmengine.config import Config
-from mmengine.fileio import load
 from mmengine.infer import BaseInferencer
 
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER, models, weights_path
 
 _load_of_scope = BaseInferencer._load_model_from_metafile
 
@@ -20,8 +19,7 @@ def load_by_name(inferencer: BaseInferencer, model: str) -> tuple[Config, str | 
     try:
         return _load_of_scope(inferencer, model)
     except ValueError as error:
-        for path in load(FOLDER / "model-index.yml")["Import"]:
-            for entry in load(FOLDER / path)["Models"]:
-                if entry["Name"] == model.lower():
-                    return Config.fromfile(FOLDER / entry["Config"]), entry["Weights"]
+        for _, entry in models():
+            if entry["Name"] == model.lower():
+                return Config.fromfile(FOLDER / entry["Config"]), weights_path(entry)
         raise ValueError(f"{error} and in mmhadaptive") from None

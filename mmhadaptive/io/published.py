@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 
-from mmengine.fileio import load
+from .model_index import models
 
-#: The folder of ``configs``.
-FOLDER = Path(__file__).parents[1] / ".mim"
 UNITS = {"M": 6, "G": 9}
 
 
@@ -103,10 +100,9 @@ def published_figures() -> list[Published]:
         ValueError: A count without its unit; the message names the file and the model.
     """
     found = []
-    for path in load(FOLDER / "model-index.yml")["Import"]:
-        for model in load(FOLDER / path)["Models"]:
-            try:
-                found += _figures(model)
-            except ValueError as error:
-                raise ValueError(f"{path}, {model['Name']}: {error}") from error
+    for path, model in models():
+        try:
+            found += _figures(model)
+        except ValueError as error:
+            raise ValueError(f"{path}, {model['Name']}: {error}") from error
     return found

@@ -14,7 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 
 from mmhadaptive.engine.quiet import quiet_imports
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 from mmhadaptive.layers import adapt_temperature
 from mmhadaptive.models.backbones.hadaptive_net import ARCHITECTURES
 

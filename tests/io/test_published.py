@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import yaml
 
-from mmhadaptive.io import published
+from mmhadaptive.io import model_index
 from mmhadaptive.io.published import published_figures
 
 from ..paths import ROOT
@@ -135,7 +135,7 @@ def test_a_count_without_a_unit_is_named(tmp_path, monkeypatch):
     model = dict(Name="net", Config="net.py", Results=[dict(Dataset="d", Metrics={})])
     model["Metadata"] = dict(Source="Table 7", Parameters=2.1)
     (tmp_path / "metafile.yml").write_text(yaml.safe_dump(dict(Models=[model])))
-    monkeypatch.setattr(published, "FOLDER", tmp_path)
+    monkeypatch.setattr(model_index, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match=r"metafile\.yml, net: a count is .*not 2\.1"):
         published_figures()
 

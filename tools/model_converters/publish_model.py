@@ -26,9 +26,11 @@ def main():
         action="store_true",
         help="where training averaged the weights, those that it averaged",
     )
+    parser.add_argument("--half", action="store_true", help="weights in float16")
     args = parser.parse_args()
+    options = dict(keys=args.save_keys, averaged=not args.no_ema, half=args.half)
     with blame_config():
-        name = publish(args.in_file, args.out_file, keys=args.save_keys, averaged=not args.no_ema)
+        name = publish(args.in_file, args.out_file, **options)
     print(name)
 
 

@@ -7,7 +7,8 @@ import argparse
 from pathlib import Path
 
 from mmhadaptive.analysis.bert import bert_complexity, bert_table
-from mmhadaptive.io.published import FOLDER, published_figures
+from mmhadaptive.io.model_index import FOLDER
+from mmhadaptive.io.published import published_figures
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import run_script
 

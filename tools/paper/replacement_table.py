@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from mmhadaptive.analysis.replaced import replaced_complexity, replaced_table
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import run_script
 

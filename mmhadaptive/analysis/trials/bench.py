@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from mmhadaptive.io.checkpoint import load_checkpoint_file
-from mmhadaptive.io.published import FOLDER
+from mmhadaptive.io.model_index import FOLDER
 from mmhadaptive.io.whole import write_file
 
 #: Seconds that one run of a tool may take.
