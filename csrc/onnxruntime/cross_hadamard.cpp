@@ -31,7 +31,8 @@ CrossHadamard::CrossHadamard(Ort::ConstKernelInfo info)
     : norm_(norm_named(info.GetAttribute<std::string>("norm"))) {
 }
 
-void CrossHadamard::compute(const Ort::KernelContext& context) const {
+void CrossHadamard::compute(const Ort::KernelContext& context,
+                            const cpu::ParallelFor& parallel_for) const {
   const Input<float> x(context, 0);
   const Input<int64_t> index(context, 1);
   const Input<float> gate(context, 2), alpha(context, 3), weight(context, 4), bias(context, 5);
@@ -57,9 +58,9 @@ void CrossHadamard::compute(const Ort::KernelContext& context) const {
                                  weight.data, bias.data};
   const Call call{shape,          parameters, {x.data, channels * pixels, pixels},
                   Element::kFloat, norm_,      Layout::kPlanar};
-  // No runtime tells how many threads it has. Tiles that are cut for more than there are cost up to
-  // a fifth; the largest make tasks enough where there is something to win.
-  cpu::forward({call, y.GetTensorMutableData<float>()}, 1, threads_of(context));
+  // Tiles that are cut for more threads than there are cost up to a fifth; the largest make tasks
+  // enough where there is something to win.
+  cpu::forward({call, y.GetTensorMutableData<float>()}, 1, parallel_for);
 }
 
 }  // namespace mmhadaptive::onnxruntime

@@ -14,7 +14,7 @@ class CrossHadamard {
                                           kFloatsOrNone, kFloatsOrNone, kFloatsOrNone};
 
   explicit CrossHadamard(Ort::ConstKernelInfo info);
-  void compute(const Ort::KernelContext& context) const;
+  void compute(const Ort::KernelContext& context, const cpu::ParallelFor& parallel_for) const;
 
  private:
   Norm norm_;

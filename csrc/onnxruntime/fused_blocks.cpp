@@ -10,7 +10,8 @@ FusedBlocks::FusedBlocks(Ort::ConstKernelInfo info)
         " numbers for every block, got ", spec_.size());
 }
 
-void FusedBlocks::compute(const Ort::KernelContext& context) const {
+void FusedBlocks::compute(const Ort::KernelContext& context,
+                          const cpu::ParallelFor& parallel_for) const {
   const Input<float> x(context, 0), packed(context, 1);
   check(x.sizes.size() == 4, "x must have 4 dimensions (N, C, H, W), got ", x.sizes.size());
   check(packed.sizes.size() == 1, "packed must have one dimension, got ", packed.sizes.size());
@@ -27,7 +28,7 @@ void FusedBlocks::compute(const Ort::KernelContext& context) const {
   Ort::UnownedValue y =
       context.GetOutput(0, {maps.batch, maps.channels, maps.height, maps.width});
   call.y = y.GetTensorMutableData<float>();
-  cpu::block_chain_forward(call, threads_of(context));
+  cpu::block_chain_forward(call, parallel_for);
 }
 
 }  // namespace mmhadaptive::onnxruntime

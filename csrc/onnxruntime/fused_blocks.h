@@ -12,7 +12,7 @@ class FusedBlocks {
   static constexpr InputInfo kInputs[] = {kFloats, kFloats};
 
   explicit FusedBlocks(Ort::ConstKernelInfo info);
-  void compute(const Ort::KernelContext& context) const;
+  void compute(const Ort::KernelContext& context, const cpu::ParallelFor& parallel_for) const;
 
  private:
   Sizes spec_;

@@ -3,6 +3,7 @@
 
 #include <onnxruntime_cxx_api.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <sstream>
@@ -38,15 +39,16 @@ void check(bool holds, const Parts&... parts) {
   }
 }
 
-// Those of the session, as many as its intra_op_num_threads. No body may throw.
-inline cpu::ParallelFor threads_of(const Ort::KernelContext& context) {
-  return [&context](int64_t size, int64_t grain, const cpu::Body& body) {
+// Those of the session, which are to be `threads`: each gets one part, for a part reads all weights
+// anew. No body may throw.
+inline cpu::ParallelFor parallel_for(const Ort::KernelContext& context, int64_t threads) {
+  return [&context, threads](int64_t size, int64_t grain, const cpu::Body& body) {
     struct Work {
       int64_t size;
       int64_t grain;
       const cpu::Body& body;
-    } work{size, grain, body};
-    const int64_t parts = divide_up(size, grain);
+    } work{size, std::max(grain, divide_up(size, threads)), body};
+    const int64_t parts = divide_up(size, work.grain);
     if (parts == 1) {
       body(0, size);
     }
@@ -58,7 +60,6 @@ inline cpu::ParallelFor threads_of(const Ort::KernelContext& context) {
       const int64_t begin = static_cast<int64_t>(part) * work.grain;
       work.body(begin, begin + work.grain < work.size ? begin + work.grain : work.size);
     };
-    // Without batches: a thread takes the next part when it is done with one.
     context.ParallelFor(run, static_cast<size_t>(parts), 0, &work);
   };
 }
@@ -105,22 +106,30 @@ constexpr InputInfo kIndices{ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, INPUT_OUTPUT_R
 template <class Op>
 class Kernel {
  public:
-  explicit Kernel(Ort::ConstKernelInfo info) : op_(info) {
+  Kernel(Ort::ConstKernelInfo info, int64_t threads) : op_(info), threads_(threads) {
   }
 
-  OrtStatusPtr ComputeV2(OrtKernelContext* context) const {
-    return status_of([&] { op_.compute(Ort::KernelContext(context)); });
+  OrtStatusPtr ComputeV2(OrtKernelContext* node) const {
+    return status_of([&] {
+      const Ort::KernelContext context(node);
+      op_.compute(context, parallel_for(context, threads_));
+    });
   }
 
  private:
   Op op_;
+  int64_t threads_;
 };
 
 // An operator with one output of floats: Op has its kName, its kInputs, and computes.
 template <class Op>
-struct Operator : Ort::CustomOpBase<Operator<Op>, Kernel<Op>, true> {
+class Operator : public Ort::CustomOpBase<Operator<Op>, Kernel<Op>, true> {
+ public:
+  explicit Operator(int64_t threads) : threads_(threads) {
+  }
+
   OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
-    return status_of([&] { *kernel = new Kernel<Op>(Ort::ConstKernelInfo(info)); });
+    return status_of([&] { *kernel = new Kernel<Op>(Ort::ConstKernelInfo(info), threads_); });
   }
 
   const char* GetName() const {
@@ -146,6 +155,9 @@ struct Operator : Ort::CustomOpBase<Operator<Op>, Kernel<Op>, true> {
   ONNXTensorElementDataType GetOutputType(size_t) const {
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
   }
+
+ private:
+  int64_t threads_;
 };
 
 }  // namespace mmhadaptive::onnxruntime

@@ -1,8 +1,12 @@
 // What ONNX Runtime calls when it loads the library: session options learn of the operators.
 #include <onnxruntime_cxx_api.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <map>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "cross_hadamard.h"
 #include "fused_blocks.h"
@@ -24,16 +28,38 @@ OrtStatusPtr refuse(const OrtApiBase* runtime) {
   return api->CreateStatus(ORT_NOT_IMPLEMENTED, message.c_str());
 }
 
-const Ort::CustomOpDomain& domain() {
-  static const Operator<CrossHadamard> cross_hadamard;
-  static const Operator<FusedBlocks> fused_blocks;
-  static const Ort::CustomOpDomain domain = [] {
-    Ort::CustomOpDomain made("mmhadaptive");
-    made.Add(&cross_hadamard);
-    made.Add(&fused_blocks);
-    return made;
-  }();
-  return domain;
+// The operators for sessions of so many threads.
+struct Operators {
+  Operator<CrossHadamard> cross_hadamard;
+  Operator<FusedBlocks> fused_blocks;
+  Ort::CustomOpDomain domain;
+
+  explicit Operators(int64_t threads)
+      : cross_hadamard(threads), fused_blocks(threads), domain("mmhadaptive") {
+    domain.Add(&cross_hadamard);
+    domain.Add(&fused_blocks);
+  }
+};
+
+// Sessions refer to them as long as the library is loaded.
+const Ort::CustomOpDomain& domain(int64_t threads) {
+  static std::mutex mutex;
+  static std::map<int64_t, Operators> made;
+  const std::lock_guard<std::mutex> lock(mutex);
+  return made.try_emplace(threads, threads).first->second.domain;
+}
+
+// No kernel is told how many threads its session has, so the options say it where they have this
+// entry; else the session is taken to have the machine's.
+int64_t threads_of(Ort::ConstSessionOptions options) {
+  const std::string entry = options.GetConfigEntryOrDefault("mmhadaptive.threads", "");
+  if (entry.empty()) {
+    return std::max(1u, std::thread::hardware_concurrency());
+  }
+  const int64_t threads = std::atoll(entry.c_str());
+  check(threads > 0, "the entry mmhadaptive.threads of the session's options must be a number of ",
+        "threads, got '", entry, "'");
+  return threads;
 }
 
 }  // namespace
@@ -48,6 +74,7 @@ RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* runtime) {
   }
   return status_of([&] {
     Ort::InitApi(api);
-    Ort::UnownedSessionOptions(options).Add(domain());
+    const int64_t threads = threads_of(Ort::ConstSessionOptions(options));
+    Ort::UnownedSessionOptions(options).Add(domain(threads));
   });
 }

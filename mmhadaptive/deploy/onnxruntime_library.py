@@ -21,6 +21,10 @@ def get_library_path() -> str:
     """The path of the library, for ``SessionOptions.register_custom_ops_library``, and for
     ``RegisterCustomOpsLibrary`` of other languages.
 
+    Its operators divide their work for the threads of the machine, or for the number that the
+    options' entry ``mmhadaptive.threads`` had when the library was registered: set it to the
+    session's threads where these are others.
+
     Raises:
         UserError: mmhadaptive was installed without it.
     """
@@ -44,8 +48,8 @@ def load_session(
     Args:
         path: The file.
         providers: ONNX Runtime's execution providers.
-        options: The session's. They come to hold the library, and log what is fatal alone: what
-            goes wrong is in the error.
+        options: The session's. They come to hold the library and its entry
+            ``mmhadaptive.threads``, and log what is fatal alone: what goes wrong is in the error.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -64,6 +68,9 @@ def load_session(
     except Exception as error:
         if f" {DOMAIN}:" not in str(error):
             raise UserError(_cannot_load(path, error)) from error
+    if options.intra_op_num_threads > 0:
+        threads = str(options.intra_op_num_threads)
+        options.add_session_config_entry("mmhadaptive.threads", threads)
     try:
         options.register_custom_ops_library(get_library_path())
     except UserError as error:

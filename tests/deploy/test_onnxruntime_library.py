@@ -53,7 +53,18 @@ def session_for(folder, inputs, gate=True, threads=1):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     path = products(folder / "products.onnx", given, inputs.norm)
-    return onnxruntime_library.load_session(path, options=options)
+    session = onnxruntime_library.load_session(path, options=options)
+    assert options.get_session_config_entry("mmhadaptive.threads") == str(threads)
+    return session
+
+
+@compiled
+def test_the_threads_are_a_number(tmp_path):
+    path = products(tmp_path / "products.onnx", ["x", "index"], "none")
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("mmhadaptive.threads", "all")
+    with pytest.raises(UserError, match=r"products\.onnx .* mmhadaptive\.threads .* got 'all'"):
+        onnxruntime_library.load_session(path, options=options)
 
 
 @compiled
