@@ -32,13 +32,13 @@ def checkpoints_table(docs: Path) -> str:
         rows.append(
             [
                 f"`{model['Name']}`",
-                f"`{Path(path).name}`",
-                f"{len(content) / 1e6:.2f}",
-                f"`{hashlib.sha256(content).hexdigest()}`",
                 f"[{', '.join(scores)}](results/{test})",
                 f"[record](results/{training})",
                 metadata["Training Data"],
+                f"`{Path(path).name}`",
+                f"{len(content) / 1e6:.2f}",
+                f"`{hashlib.sha256(content).hexdigest()}`",
             ]
         )
-    header = ["name", "file", "MB", "SHA-256", "on the test set", "training", "data, licence"]
+    header = ["name", "on the test set", "training", "data, licence", "file", "MB", "SHA-256"]
     return markdown_table(header, rows)

@@ -1,5 +1,6 @@
 """The documentation builds as a site without a warning, and its reference is whole."""
 
+import html
 import re
 import subprocess
 import sys
@@ -45,6 +46,16 @@ def test_every_page_is_reached(site):
     pages = {path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md")}
     built = {path.relative_to(site) for path in site.rglob("*.html")}
     assert pages <= built
+
+
+def test_every_page_is_its_own(site):
+    """None is hidden by one that Sphinx makes, as its ``search.html``."""
+    for path in DOCS.rglob("*.md"):
+        heading = re.search(r"^# (.*)$", path.read_text(), re.MULTILINE)[1]
+        page = (site / path.relative_to(DOCS)).with_suffix(".html").read_text()
+        (shown,) = re.findall(r"<h1>(.*?)<a ", page, re.DOTALL)
+        plain = html.unescape(re.sub(r"<[^>]+>", "", shown))
+        assert plain == heading.replace("`", ""), path
 
 
 def test_nothing_comes_from_elsewhere(site):

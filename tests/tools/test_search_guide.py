@@ -1,4 +1,4 @@
-"""docs/search.md, and the tools of the search."""
+"""docs/architecture_search.md, and the tools of the search."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from mmhadaptive.io.checkpoint import load_checkpoint_file
 from ..nas.toys import write_images
 from ..paths import CONFIGS, DOCS
 
-GUIDE = (DOCS / "search.md").read_text()
+GUIDE = (DOCS / "architecture_search.md").read_text()
 TRAINING, SEARCH = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 SMALL = ["train_dataloader.batch_size=4", "data_preprocessor.size=32", "train_cfg.max_epochs=1"]
 
