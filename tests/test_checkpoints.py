@@ -48,3 +48,15 @@ def test_a_detector_by_its_name_has_its_weights():
     for name, value in inferencer.model.state_dict().items():
         assert torch.equal(value, state[name].to(value.dtype)), name
     assert inferencer.model.dataset_meta["classes"] == ("RBC", "WBC", "Platelets")
+
+
+def test_a_classifier_by_its_name_has_its_weights():
+    import mmpretrain
+
+    import mmhadaptive.mmpretrain  # noqa: F401
+
+    model = mmpretrain.get_model("hadaptive_s_cifar100_64px", pretrained=True)
+    (entry,) = [each for each in WITH_WEIGHTS if each["Name"] == "hadaptive_s_cifar100_64px"]
+    state = torch.load(weights_path(entry), weights_only=True)["state_dict"]
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name].to(value.dtype)), name
