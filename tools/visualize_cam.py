@@ -20,6 +20,7 @@ from rich.progress import track
 from mmhadaptive.engine.launch import check_mmcv_operators, read_config
 from mmhadaptive.engine.load_model import load_model
 from mmhadaptive.engine.picture_input import picture_input
+from mmhadaptive.io.record import write_record
 from mmhadaptive.io.user_errors import UserError, run_script
 from mmhadaptive.io.whole import write_file
 from mmhadaptive.visualization import draw_class_activation, to_png
@@ -52,6 +53,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, ... (%(default)s)")
     parser.add_argument("--dpi", type=int, default=120, help="pixels of an inch (%(default)s)")
+    parser.add_argument("--record", metavar="FILE.json", help="write how the sheet was made")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
     args = parser.parse_args()
     if len(args.networks) % 2:
@@ -70,6 +72,12 @@ def main() -> None:
         cfg = read_config(argparse.Namespace(config=config, cfg_options=args.cfg_options))
         rows.append(draw_row(args, cfg, checkpoint, rows[0] if rows else None))
     write_file(args.out, to_png(draw_class_activation(rows, args.columns), dpi=args.dpi))
+    if args.record:
+        made = [
+            dict(network=row["title"], target=row["class"], layers=[x.name for x in row["layers"]])
+            for row in rows
+        ]
+        write_record(args.record, rows=made)
     for row in rows:
         print(f"{row['title']}: {row['caption']}".replace("\n", ", "))
     print(f"Sheet: {args.out}")

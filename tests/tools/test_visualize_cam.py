@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.fileio import load
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import save_checkpoint
 
@@ -51,7 +52,13 @@ def test_two_classifiers_on_one_sheet(tmp_path, picture, run_here, capsys):
     for path in (CLASSIFIER, TWIN):
         networks += [path, hardly_trained(path, tmp_path)[2]]
     out = tmp_path / "cam.png"
-    run_here("visualize_cam.py", picture, *networks, "--out", out, "--target", 7, "--dpi", 30)
+    record = tmp_path / "cam.json"
+    options = ["--out", out, "--target", 7, "--dpi", 30, "--record", record]
+    run_here("visualize_cam.py", picture, *networks, *options)
+    rows = load(record)["rows"]
+    assert [row["network"].split()[0] for row in rows] == [CLASSIFIER.stem, TWIN.stem]
+    assert rows[0]["target"] == rows[1]["target"]
+    assert rows[0]["layers"][0] == "backbone.stages.0.0"
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3].startswith("hadaptive_s_cifar100_10pct_32px ")
     assert lines[-2].startswith("hadaptive_s_cifar100_ghost ")
