@@ -24,6 +24,12 @@ def setup_script():
         return runpy.run_path(str(ROOT / "setup.py"))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_default_scope_from_another_file():
+    """What the fixtures of a whole file build leaves a scope too, for the next file."""
+    DefaultScope._instance_dict.clear()
+
+
 @pytest.fixture(autouse=True)
 def same_default_scope():
     """mmdet's inferencer leaves its scope as the default one; a test does not."""
