@@ -5,6 +5,8 @@ from importlib import metadata
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
+from mmhadaptive.engine.quiet import quiet_imports
+
 project = "mmhadaptive"
 author = "the mmhadaptive developers"
 copyright = author
@@ -50,4 +52,6 @@ def render_block(self, node):
 
 
 def setup(app):
+    # Before autodoc imports what it documents.
+    quiet_imports()
     app.add_html_math_renderer("mathml", (render_inline, None), (render_block, None))

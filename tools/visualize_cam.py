@@ -120,7 +120,7 @@ def draw_row(args: argparse.Namespace, cfg: Config, checkpoint: str, first: dict
         layers = class_activation(model, x, score, args.layers or layers_along_depth(model, x))
     name = str(classes[target.label]) if classes else str(target.label)
     return dict(
-        title=f"{Path(cfg.filename).stem}  ({Path(checkpoint).name})",
+        title=f"{Path(cfg.filename).stem} ({Path(checkpoint).name})",
         picture=picture,
         caption=f"{name}\n{target.score:.2f}",
         box=target.box,

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 # Inches of a cell with its captions, and of what is around the cells.
 CELL = 1.35
 CAPTION = 0.52
-HEADING = 0.26
+HEADING = 0.36
 FOOT = 0.3
 COLOURS = "turbo"
 # Of the colours at the maximum; the picture is seen where the map is low.
@@ -46,7 +46,7 @@ def draw_class_activation(rows: Sequence[dict], columns: int | None = None) -> F
     top = height
     for row, cell in zip(lines, heights, strict=True):
         where = dict(fontsize=9, weight="bold", va="center", ha="left")
-        figure.text(0.04 / width, (top - HEADING / 2) / height, row["title"], **where)
+        figure.text(0.04 / width, (top - 0.65 * HEADING) / height, row["title"], **where)
         top -= HEADING + CAPTION + cell
         for column in range(1 + len(row["layers"])):
             left = (column * CELL + 0.03) / width
