@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
+from mmpretrain.models import VisionTransformer as MmpretrainVisionTransformer
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from mmhadaptive.analysis.class_activation import (
@@ -130,6 +132,49 @@ def test_layers_are_the_blocks_along_the_depth():
     halved = [a > b for a, b in pairwise(sizes)]
     assert [layer.downsamples for layer in layers] == halved
     assert sum(halved) == 5
+
+
+class Timm(nn.Module):
+    """timm's transformer as mmpretrain's TimmClassifier holds it."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = VisionTransformer(8, 2, num_classes=3, embed_dim=12, depth=2, num_heads=2)
+
+    def forward(self, x, mode="tensor"):
+        return self.model(x)
+
+
+class Mmpretrain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        arch = dict(embed_dims=12, num_layers=2, num_heads=2, feedforward_channels=24)
+        self.backbone = MmpretrainVisionTransformer(arch, img_size=8, patch_size=2)
+        self.head = nn.Linear(12, 3)
+
+    def forward(self, x, mode="tensor"):
+        return self.head(self.backbone(x)[-1])
+
+
+@pytest.mark.parametrize(
+    ("network", "blocks"), [(Timm, "model.blocks"), (Mmpretrain, "backbone.layers")]
+)
+def test_tokens_after_that_of_the_class_are_a_map(network, blocks):
+    torch.manual_seed(0)
+    model = network().double().eval()
+    assert layers_along_depth(model, IMAGE)[-2:] == [f"{blocks}.0", f"{blocks}.1"]
+    kept = []
+    handle = model.get_submodule(f"{blocks}.0").register_forward_hook(
+        lambda m, i, y: kept.append(y)
+    )
+    (gradient,) = torch.autograd.grad(model(IMAGE)[0, 1], kept)
+    handle.remove()
+    weights = gradient[0, 1:].mean(0)
+    small = from_0_to_1((kept[0][0, 1:].detach() @ weights).relu().reshape(4, 4))
+    (layer,) = class_activation(model, IMAGE, classifier_score(1), [f"{blocks}.0"])
+    assert layer.size == (4, 4)
+    corners = np.ix_([0, -1], [0, -1])
+    np.testing.assert_allclose(layer.cam[corners], small[corners], atol=1e-5)
 
 
 def test_target_of_a_classifier(model):
