@@ -65,6 +65,7 @@ def main():
             figure = draw_confusion_matrix(metrics["confusion_matrix/result"], classes)
             path = Path(args.show_dir) / "confusion_matrix.png"
             write_file(path, to_png(figure, dpi=100, bbox_inches="tight"))
+    del runner
     leave_process_group()
 
 

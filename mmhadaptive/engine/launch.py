@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import re
 from collections.abc import Iterator
@@ -190,15 +191,20 @@ def train(cfg: Config) -> None:
         write_record(Path(runner.log_dir) / "run.json", config=cfg.filename)
     with blame_pictures():
         runner.train()
+    del runner
     leave_process_group()
 
 
 def leave_process_group() -> None:
     """Wait for the other processes, if there are any, and end the communication with them.
 
-    To be called at the end of a script that succeeded. A process that exits without it may abort,
-    and its launcher then kills those that still write their results.
+    To be called at the end of a script that succeeded, when it has let go of its Runner and of all
+    models that were wrapped. A process that exits without it may abort, and its launcher then kills
+    those that still write their results.
     """
     if is_distributed():
         barrier()
+        # A wrapped model that is freed last ends the group with the interpreter locked, and waits
+        # forever for a thread of gloo that wants the lock for what it frees itself.
+        gc.collect()
         torch.distributed.destroy_process_group()

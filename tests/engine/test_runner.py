@@ -1,5 +1,6 @@
 """Training with mmengine's Runner: temperature, mixed precision, averaging, several processes."""
 
+import gc
 import json
 import os
 import runpy
@@ -13,12 +14,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, MMDistributedDataParallel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import DATASETS, HOOKS, MODELS
 from torch import nn
 
-from mmhadaptive.engine.launch import build_runner, leave_process_group
+from mmhadaptive.engine.launch import build_runner, leave_process_group, train
 from mmhadaptive.io.checkpoint import load_checkpoint_file
 from mmhadaptive.layers import AdaptiveCrossHadamard
 
@@ -53,7 +54,7 @@ class Images(torch.utils.data.Dataset):
         return dict(inputs=image, target=image.mean())
 
 
-def toy_runner(work_dir, name, max_epochs=2, hooks=(), **options):
+def toy_config(work_dir, name, max_epochs=2, hooks=(), **options):
     cfg = dict(
         model=dict(type="Toy"),
         work_dir=str(work_dir),
@@ -75,7 +76,11 @@ def toy_runner(work_dir, name, max_epochs=2, hooks=(), **options):
         launcher="none",
     )
     cfg.update(options)
-    return build_runner(Config(cfg))
+    return Config(cfg)
+
+
+def toy_runner(work_dir, name, **options):
+    return build_runner(toy_config(work_dir, name, **options))
 
 
 class TwoOptimizers(Toy):
@@ -241,7 +246,7 @@ def test_persistent_workers_are_refused(tmp_path):
         runner.train()
 
 
-def train_as_rank(rank, work_dir, port, hooks=()):
+def be_rank(rank, port):
     os.environ.update(
         RANK=str(rank),
         LOCAL_RANK=str(rank),
@@ -250,6 +255,10 @@ def train_as_rank(rank, work_dir, port, hooks=()):
         MASTER_PORT=str(port),
     )
     torch.set_num_threads(1)
+
+
+def train_as_rank(rank, work_dir, port, hooks=()):
+    be_rank(rank, port)
     runner = toy_runner(work_dir, "two ranks", hooks=hooks, launcher="pytorch")
     drawn = []
     forward = Toy.forward
@@ -263,6 +272,7 @@ def train_as_rank(rank, work_dir, port, hooks=()):
     model = runner.train()
     module = getattr(model, "module", model)
     (work_dir / f"rank{rank}.json").write_text(json.dumps([history(module), drawn]))
+    del runner, model, module
     leave_process_group()
 
 
@@ -293,6 +303,24 @@ def leave_as_rank(rank, result, port):
 def test_no_process_ends_while_another_writes_its_results(tmp_path):
     run_ranks(leave_as_rank, tmp_path / "result", free_port())
     leave_process_group()
+
+
+def leave_after_training_as_rank(rank, work_dir, port):
+    be_rank(rank, port)
+    leave = torch.distributed.destroy_process_group
+
+    def spy():
+        wrapped = [o for o in gc.get_objects() if type(o) is MMDistributedDataParallel]
+        (work_dir / f"rank{rank}.json").write_text(json.dumps(len(wrapped)))
+        leave()
+
+    torch.distributed.destroy_process_group = spy
+    train(toy_config(work_dir, "leaving", launcher="pytorch"))
+
+
+def test_no_wrapped_model_outlives_the_communication(tmp_path):
+    run_ranks(leave_after_training_as_rank, tmp_path, free_port())
+    assert [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)] == [0, 0]
 
 
 def test_two_processes_keep_equal_temperatures(tmp_path):

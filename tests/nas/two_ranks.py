@@ -7,6 +7,7 @@ from mmengine.model import BaseModel, MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
+from mmhadaptive.engine.launch import leave_process_group
 from mmhadaptive.nas import Choice, choices
 from mmhadaptive.nas.search_train_loop import search_step
 
@@ -49,4 +50,5 @@ def search_as_rank(rank, folder):
             )
         )
     (folder / f"rank{rank}.json").write_text(json.dumps(seen))
-    torch.distributed.destroy_process_group()
+    del model, wrappers, weights
+    leave_process_group()
