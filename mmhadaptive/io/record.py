@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -62,6 +63,14 @@ def _commit() -> str:
     return commit + ("-dirty" if changed else "") if commit else "unknown"
 
 
+# A list of numbers, a number a line; in JSON's strings no line ends.
+_NUMBERS = re.compile(r"\[\n[-+\d.eE,\s]+\]")
+
+
+def _on_one_line(numbers: re.Match) -> str:
+    return f"[{' '.join(numbers[0][1:-1].split())}]"
+
+
 def write_record(path: str | Path, **results) -> dict:
     """Write ``results`` to a JSON file, with the command, the commit, the device and versions.
 
@@ -77,5 +86,5 @@ def write_record(path: str | Path, **results) -> dict:
     )
     # JSON knows no tensors; mmpretrain's confusion matrix is one.
     text = json.dumps(record, indent=2, default=lambda value: value.tolist())
-    write_file(path, text + "\n")
+    write_file(path, _NUMBERS.sub(_on_one_line, text) + "\n")
     return record

@@ -2,6 +2,7 @@ import json
 import subprocess
 
 import pytest
+import torch
 
 from mmhadaptive.io import record
 
@@ -37,3 +38,14 @@ def test_outside_a_checkout_the_commit_is_unknown(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert written_commit(tmp_path) == "unknown"
+
+
+def test_a_row_of_numbers_is_a_line(tmp_path):
+    matrix = torch.tensor([[1, -2], [30, 4]])
+    results = dict(matrix=matrix, rates=[1e-5, -0.5], words=["a", "b"], empty=[], text="[\n1\n]")
+    record.write_record(tmp_path / "record.json", **results)
+    text = (tmp_path / "record.json").read_text()
+    assert "    [1, -2],\n    [30, 4]\n" in text
+    assert '"rates": [1e-05, -0.5],' in text
+    read = json.loads(text)
+    assert {key: read[key] for key in results} == {**results, "matrix": matrix.tolist()}
