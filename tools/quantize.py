@@ -19,6 +19,7 @@ from rich.progress import track
 from mmhadaptive.analysis.latency import onnxruntime_call, onnxruntime_options, time_in_turns
 from mmhadaptive.deploy import describe, export_onnx, quantize_onnx
 from mmhadaptive.deploy.predictions import predicting_by
+from mmhadaptive.deploy.quantize import PERCENTILE
 from mmhadaptive.engine.data_files import check_data_files
 from mmhadaptive.engine.launch import build_runner, config_arguments, read_config
 from mmhadaptive.engine.training_pictures import training_pictures
@@ -42,6 +43,12 @@ def parse_args() -> argparse.Namespace:
         "--pictures", type=int, default=200, help="how many to calibrate with (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of their draw (%(default)s)")
+    parser.add_argument(
+        "--percentile",
+        type=float,
+        default=PERCENTILE,
+        help="what the range of a tensor holds of its values, in per cent (%(default)s)",
+    )
     parser.add_argument(
         "--full-range",
         action="store_true",
@@ -92,7 +99,9 @@ def main() -> None:
         outputs = args.outputs if about["task"] == "detector" else "raw"
         export_onnx(model, files["float32"], size, outputs=outputs, metadata=about)
         calibrated = track(pictures, "Calibration")
-        quantize_onnx(files["float32"], files["int8"], calibrated, not args.full_range)
+        quantize_onnx(
+            files["float32"], files["int8"], calibrated, not args.full_range, args.percentile
+        )
         sizes = {form: path.stat().st_size for form, path in files.items()}
         sessions = {
             form: onnxruntime.InferenceSession(path, onnxruntime_options(args.threads))

@@ -30,7 +30,7 @@ with needs("onnx and onnxruntime", "pip install 'mmhadaptive[onnx]'", user="quan
 
 # What computes with weights in 8 bits; these take the place of most of the time.
 WEIGHTED = ("Conv", "Gemm")
-# The part of the values of a tensor that its range holds.
+# The part of the values of a tensor that its range holds, in per cent.
 PERCENTILE = 99.99
 # Pictures whose tensors are in memory at once.
 CHUNK = 8
@@ -53,13 +53,14 @@ def quantize_onnx(
     out: str | os.PathLike,
     pictures: Iterable[np.ndarray],
     reduce_range: bool = True,
+    percentile: float = PERCENTILE,
 ) -> None:
     """Write a float32 ONNX model in 8 bits: static quantisation with QDQ nodes.
 
-    Weights are int8 by output channel, activations uint8 by tensor, in the range of 99.99 % of
-    their values over ``pictures``. The scores and the choice of channels, the products and their
-    normalisation, whose range is wide, and what follows the last convolution (decoding, NMS) stay
-    float32; so does the first convolution, whose three channels are no work for 8 bits.
+    Weights are int8 by output channel, activations uint8 by tensor, in the range of ``percentile``
+    per cent of their values over ``pictures``. The scores and the choice of channels, the products
+    and their normalisation, whose range is wide, and what follows the last convolution (decoding,
+    NMS) stay float32; so does the first convolution, whose three channels are no work for 8 bits.
 
     Args:
         path: A file of :func:`~mmhadaptive.deploy.export_onnx`.
@@ -67,12 +68,17 @@ def quantize_onnx(
         pictures: Normalised inputs of the model, some hundreds of those it was trained on.
         reduce_range: Whether weights take 7 bits only. Without it, x86 CPUs without VNNI
             instructions may compute wrong sums, which saturate at 16 bits.
+        percentile: What the range of a tensor holds of its values, from 0 to 100. Less gives
+            common values finer steps, and clips more of the rare ones.
 
     Raises:
         FileNotFoundError: There is no file at ``path``.
         UserError: It is no ONNX file, it is quantised already, or it has no convolution.
-        UserValueError: There is no picture, or one has another shape than the input.
+        UserValueError: There is no picture, or one has another shape than the input; or the
+            percentile is none.
     """
+    if not 0 < percentile <= 100:
+        raise UserValueError(f"the percentile must be over 0 and at most 100, got {percentile}")
     model = _read(path)
     given = model.graph.input[0]
     shape = [d.dim_value or d.dim_param for d in given.type.tensor_type.shape.dim]
@@ -86,7 +92,7 @@ def quantize_onnx(
         quant_pre_process(
             str(path), str(prepared), skip_optimization=True, skip_symbolic_shape=True
         )
-        ranges = _ranges(prepared, given.name, chain([first], chunks))
+        ranges = _ranges(prepared, given.name, chain([first], chunks), percentile)
         quantize_static(
             str(prepared),
             str(quantised),
@@ -127,7 +133,7 @@ def _chunks(pictures: Iterable[np.ndarray], shape: list) -> Iterator[list[np.nda
 
 
 def _ranges(
-    path: Path, name: str, chunks: Iterable[list[np.ndarray]]
+    path: Path, name: str, chunks: Iterable[list[np.ndarray]], percentile: float
 ) -> dict[str, list[dict[str, np.ndarray]]]:
     """The range of every tensor that may be quantised, as ``TensorQuantOverrides``."""
     calibrator = create_calibrator(
@@ -135,7 +141,7 @@ def _ranges(
         [*WEIGHTED, *BETWEEN],
         str(path.with_name("augmented.onnx")),
         CalibrationMethod.Percentile,
-        extra_options=dict(percentile=PERCENTILE, symmetric=False),
+        extra_options=dict(percentile=percentile, symmetric=False),
     )
     for chunk in chunks:
         calibrator.collect_data(_Reader(name, chunk))

@@ -93,6 +93,19 @@ def test_what_stays_float32(quantised):
         assert kind != "Mul" or "QuantizeLinear" not in users
 
 
+def test_a_smaller_percentile_gives_finer_steps(exported, quantised):
+    out = quantised.with_name("finer.onnx")
+    quantize_onnx(exported[0], out, pictures(), percentile=90)
+    usual, finer = (
+        {each.name: onnx.numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer}
+        for path in (quantised, out)
+    )
+    # Those of weights, by channel, are the same.
+    scales = [name for name in usual if name.endswith("_scale") and usual[name].ndim == 0]
+    assert scales
+    assert all(finer[name] < usual[name] for name in scales)
+
+
 def test_metadata_and_repetition(exported, quantised):
     assert {p.key: p.value for p in onnx.load(quantised).metadata_props} == {
         p.key: p.value for p in onnx.load(exported[0]).metadata_props
@@ -115,6 +128,8 @@ def test_what_cannot_be_quantised_is_refused(exported, quantised, tmp_path):
         quantize_onnx(quantised, out, pictures(1))
     with pytest.raises(UserValueError, match="no pictures"):
         quantize_onnx(path, out, [])
+    with pytest.raises(UserValueError, match="at most 100, got 0"):
+        quantize_onnx(path, out, pictures(1), percentile=0)
     with pytest.raises(
         UserValueError, match=r"takes \[1, 3, 16, 16\], got a picture \(1, 3, 8, 8\)"
     ):
