@@ -24,14 +24,18 @@ class Choice(BaseModule):
     evaluation it is the one of the largest logit.
 
     Args:
-        candidates: Blocks of the same shapes, by name.
+        candidates: Blocks of the same shapes, by name. One that adds its input to its output has
+            the attribute ``with_residual``, as bottlenecks have; so does, in effect, an
+            ``nn.Identity``.
 
     Attributes:
         alpha: The logits, ``(len(candidates),)``; at first close to zero.
         index: The candidate that was drawn; None before the first draw.
         gates: None, or the weights of the candidates: one-hot, with the gradient of the softmax.
             The output then is ``gates[index] * candidate(x)`` plus the other gates, which are zero
-            but pass their gradient on.
+            but pass their gradient on. Of a candidate with a residual the gate weights what it
+            adds to ``x``: a normalisation that follows undoes the scale of the whole sum, whose
+            gate would have no gradient.
     """
 
     def __init__(self, candidates: Mapping[str, nn.Module]) -> None:
@@ -57,7 +61,14 @@ class Choice(BaseModule):
         if self.gates is None:
             return y
         own = self.gates[self.index]
-        return own * y + (self.gates.sum() - own)
+        # The gate is 1, so that the output is y to the bit.
+        return y + (own - 1) * self._gated(x, y) + (self.gates.sum() - own)
+
+    def _gated(self, x: Tensor, y: Tensor) -> Tensor:
+        candidate = self.candidates[self.index]
+        if isinstance(candidate, nn.Identity):
+            return torch.zeros_like(y)
+        return y - x if getattr(candidate, "with_residual", False) else y
 
     def extra_repr(self) -> str:
         return f"names={self.names}"

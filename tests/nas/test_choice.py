@@ -54,6 +54,32 @@ def test_the_gradient_is_the_jacobian_of_the_soft_mixture(choice, seed, tau):
     assert gradient.abs().max() > 0
 
 
+class Residual(Counted):
+    with_residual = True
+
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+@pytest.mark.parametrize("drawn", range(3))
+def test_of_a_residual_the_gate_weights_what_it_adds(drawn):
+    """As the soft mixture of one candidate with its output, and of ones, beside the input."""
+    torch.manual_seed(0)
+    blocks = dict(residual=Residual(), plain=Counted(), blank=nn.Identity())
+    choice = Choice(blocks).double()
+    x, upstream = torch.randn(5, 3).double(), torch.randn(5, 3).double()
+    while choice.index != drawn:
+        draw_choices(choice, 0.7, differentiable=True)
+    y = choice(x)
+    assert torch.equal(y, choice.candidates[drawn](x))
+    gates = choice.gates
+    (gradient,) = torch.autograd.grad(y, gates, upstream)
+    added = [blocks["residual"].linear(x), blocks["plain"](x), torch.zeros_like(x)][drawn]
+    expected = torch.ones(3, 5, 3).double()
+    expected[drawn] = added
+    torch.testing.assert_close(gradient, torch.einsum("ibc,bc->i", expected, upstream))
+
+
 def test_one_candidate_runs_and_alone_gets_gradients(choice):
     for differentiable in (False, True):
         for candidate in choice.candidates:

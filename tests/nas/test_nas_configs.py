@@ -13,7 +13,7 @@ import mmhadaptive.nas  # noqa: F401
 from mmhadaptive.layers import AdaptiveCrossHadamard
 from mmhadaptive.models import HadaptiveNet
 from mmhadaptive.models.backbones.hadaptive_net import ARCHITECTURES
-from mmhadaptive.nas import choices
+from mmhadaptive.nas import HadaptiveSupernet, choices, draw_choices
 from mmhadaptive.nas.search_space import derive, layers_of
 from mmhadaptive.nas.search_train_loop import search_step
 
@@ -178,3 +178,22 @@ def test_what_is_compared_is_trained_alike():
     assert first == second
     hook = CONFIG["hadaptive_gdas_ach_variants_cifar100_64px_60e"].default_hooks.search_result
     assert hook.train_config == f"mmhadaptive::classification/cifar100_64px/{names[0]}.py"
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIG if "64px" not in name])
+def test_no_row_is_without_gradient(name):
+    """Not even the last one of a stage, whose scale the next batch norm undoes."""
+    torch.manual_seed(0)
+    backbone = copy.deepcopy(CONFIG[name].model.backbone)
+    backbone.pop("type")
+    net = HadaptiveSupernet(**backbone).train()
+    largest = torch.zeros(len(choices(net)))
+    # A blank candidate, where it is drawn, adds nothing and so has no gradient.
+    for _ in range(6):
+        net.zero_grad()
+        draw_choices(net, 4.0, differentiable=True)
+        y = net(torch.randn(2, 3, 64, 64))[-1]
+        (y * torch.randn_like(y)).sum().backward()
+        found = torch.stack([choice.alpha.grad.abs().max() for choice in choices(net)])
+        largest = largest.maximum(found)
+    assert largest.min() > 1e-3 * largest.max()
