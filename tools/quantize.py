@@ -66,6 +66,8 @@ def parse_args() -> argparse.Namespace:
     for name in ("pictures", "threads", "runs"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if not 0 < args.percentile <= 100:
+        parser.error(f"--percentile must be over 0 and at most 100, got {args.percentile}")
     return args
 
 

@@ -66,9 +66,8 @@ class Choice(BaseModule):
 
     def _gated(self, x: Tensor, y: Tensor) -> Tensor:
         candidate = self.candidates[self.index]
-        if isinstance(candidate, nn.Identity):
-            return torch.zeros_like(y)
-        return y - x if getattr(candidate, "with_residual", False) else y
+        blank = isinstance(candidate, nn.Identity)
+        return y - x if getattr(candidate, "with_residual", blank) else y
 
     def extra_repr(self) -> str:
         return f"names={self.names}"
