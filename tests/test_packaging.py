@@ -242,7 +242,8 @@ def test_the_wheel_runs_beside_another_torch_and_python(
     shutil.copytree(ROOT / "tests" / "ops", tmp_path / "tests" / "ops")
     ignored = [f"--ignore=tests/ops/{name}.py" for name in OF_SOURCES]
     # Two tests take many gigabytes, and test what is in no torch.
-    done = run("-m", "pytest", "-q", "-rs", "tests/ops", "-k", "not 2_to_the_31", *ignored)
+    chosen = ["--hypothesis-profile=ci", "-k", "not 2_to_the_31", *ignored]
+    done = run("-m", "pytest", "-q", "-rs", "tests/ops", *chosen)
     assert not done.returncode, done.stdout
     assert "the operator is not compiled" not in done.stdout
 

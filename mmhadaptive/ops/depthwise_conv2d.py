@@ -29,7 +29,7 @@ def depthwise_conv2d(
     with the stride s, the padding p and x zero beyond its borders. On the CPU only taps that fall
     on the map cost anything, and the backward computes the gradients of x and weight in one pass,
     the same ones, bit for bit, from run to run and for any number of threads. With a gradient the
-    forward is oneDNN's where that takes less time.
+    forward is oneDNN's where that takes less time, which rounds the weight to the type of x.
 
     Args:
         x: (N, C, H, W), float32, float64 or bfloat16. NCHW and channels_last tensors are read in
