@@ -33,6 +33,8 @@ class Network:
         against: The config, by its name, from whose accuracy the difference is of interest.
         paper: Names of the configs of which the paper prints the same difference.
         all_seeds: Whether it is trained with every seed, or with the first alone.
+        batch_size: That of the config, or another, to which the learning rate is scaled as
+            ``tools/train.py --auto-scale-lr`` does.
     """
 
     config: str
@@ -40,10 +42,19 @@ class Network:
     against: str | None = None
     paper: tuple[str, str] | None = None
     all_seeds: bool = False
+    batch_size: int | None = None
 
     @property
     def name(self) -> str:
-        return Path(self.config).name
+        ending = f"_batch{self.batch_size}" if self.batch_size else ""
+        return Path(self.config).name + ending
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """``--cfg-options`` of its training."""
+        if self.batch_size is None:
+            return ()
+        return f"train_dataloader.batch_size={self.batch_size}", "auto_scale_lr.enable=True"
 
     @property
     def path(self) -> Path:
@@ -86,6 +97,12 @@ ABLATIONS = [
     _ablation("dysig", "DySig for DySoft"),
     _ablation("dyalge", "DyAlge for DySoft"),
 ]
+#: Of the same 10 epochs.
+BATCHES = [
+    Network(ABLATIONS[0].config, "64"),
+    Network(ABLATIONS[0].config, "128, twice the learning rate", batch_size=128),
+    Network(ABLATIONS[0].config, "256, four times the learning rate", batch_size=256),
+]
 
 
 def runs_of(
@@ -100,14 +117,16 @@ def runs_of(
         options: ``--cfg-options`` for all runs.
     """
     of_seeds = [(seed, net) for seed in seeds for net in NETWORKS if net.all_seeds]
-    once = [(seeds[0], net) for net in (*NETWORKS, *ABLATIONS) if not net.all_seeds]
-    for seed, network in (*of_seeds, *once):
+    # The first of BATCHES is that of ABLATIONS.
+    once = [net for net in (*NETWORKS, *ABLATIONS, *BATCHES[1:]) if not net.all_seeds]
+    of_one = [(seeds[0], net) for net in once]
+    for seed, network in (*of_seeds, *of_one):
         roots = [f"{each}_dataloader.dataset.dataset.data_root={data}" for each in ("train", "val")]
         yield Run(
             f"seed {seed}: {network.name}",
             network.path,
             results / f"seed{seed}" / network.name,
-            (f"randomness.seed={seed}", *roots, *options),
+            (f"randomness.seed={seed}", *roots, *network.settings, *options),
         )
 
 
@@ -124,9 +143,10 @@ def _images_a_second(work_dir: Path, batch_size: int) -> float:
 def collect(runs: Sequence[Run]) -> list[dict]:
     """What the trainings have left, an entry a finished run.
 
-    It has ``config``, ``seed``, ``parameters``, ``macs``, ``images_a_second`` of the training,
-    ``top1`` and ``top5`` of the last epoch, in per cent, and ``curve``: of every epoch its number,
-    mean loss, and top-1 or None. ``pieces`` are the records of ``tools/train.py``.
+    It has ``config`` (:attr:`Network.name`), ``seed``, ``parameters``, ``macs``,
+    ``images_a_second`` of the training, ``top1`` and ``top5`` of the last epoch, in per cent, and
+    ``curve``: of every epoch its number, mean loss, and top-1 or None. ``pieces`` are the records
+    of ``tools/train.py``.
     """
     entries = []
     for run in runs:
@@ -134,16 +154,17 @@ def collect(runs: Sequence[Run]) -> list[dict]:
             continue
         cfg = Config.fromfile(run.config)
         counts = config_complexity(cfg, input_size(cfg))
+        trained = Config.fromfile(run.work_dir / run.config.name, import_custom_modules=False)
         curves, pieces = read_curves(run.work_dir)
         fives, _ = read_curves(run.work_dir, "accuracy/top5")
         last = max(curves)
         entries.append(
             dict(
-                config=run.config.stem,
+                config=run.work_dir.name,
                 seed=int(run.work_dir.parent.name.removeprefix("seed")),
                 parameters=counts["parameters"],
                 macs=counts["macs"],
-                images_a_second=_images_a_second(run.work_dir, cfg.train_dataloader.batch_size),
+                images_a_second=_images_a_second(run.work_dir, trained.train_dataloader.batch_size),
                 top1=curves[last][1],
                 top5=fives[last][1],
                 curve=[[epoch, round(loss, 4), top1] for epoch, (loss, top1) in curves.items()],
@@ -218,3 +239,22 @@ def accuracies_table(record: dict, networks: Sequence[Network] = NETWORKS) -> st
 def ablations_table(record: dict) -> str:
     """:func:`accuracies_table` of the ablations."""
     return accuracies_table(record, ABLATIONS)
+
+
+def batches_table(record: dict) -> str:
+    """The sizes of the batch in Markdown: speed and accuracy, beside those of the first."""
+    runs = {run["config"]: run for run in record["runs"]}
+    found = [runs.get(network.name) for network in BATCHES]
+    rows = []
+    for network, run in zip(BATCHES, found, strict=True):
+        cells = ["-"] * 4
+        if run and found[0]:
+            cells = [
+                f"{run['images_a_second']:.0f}",
+                f"{run['top1']:.2f}",
+                f"{run['top5']:.2f}",
+                "-" if run is found[0] else f"{run['top1'] - found[0]['top1']:+.2f}",
+            ]
+        rows.append([network.title, *cells])
+    headers = ["batch", "images a second", "top-1, %", "top-5, %", "difference"]
+    return markdown_table(headers, rows)

@@ -16,7 +16,7 @@ from .bccd_comparison import comparison_table
 from .bert import bert_table
 from .channels import channels_table
 from .checkpoints import checkpoints_table
-from .cifar100_comparison import ablations_table, accuracies_table
+from .cifar100_comparison import ablations_table, accuracies_table, batches_table
 from .deployed import frozen_table, int8_table
 from .detection_step import step_table
 from .detectors import detectors_table
@@ -83,6 +83,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     ),
     "accuracies": _of("results/comparison_cifar100.json", accuracies_table),
     "ablations": _of("results/comparison_cifar100.json", ablations_table),
+    "batch-sizes": _of("results/comparison_cifar100.json", batches_table),
     "bccd-comparison": _of("results/bccd_comparison.json", comparison_table),
     "training-step": _of("results/training_step.json", training_table),
     "training-operators": _of("results/training_step.json", operators_table),

@@ -8,9 +8,11 @@ from mmengine.config import Config
 
 from mmhadaptive.analysis.cifar100_comparison import (
     ABLATIONS,
+    BATCHES,
     NETWORKS,
     ablations_table,
     accuracies_table,
+    batches_table,
     collect,
     curves_by_network,
     runs_of,
@@ -35,7 +37,10 @@ def tool():
         lines = [dict(step=i, epoch=1, loss=3.0, time=0.5 * i) for i in (1, 2, 9)]
         lines.append({"step": 1, "accuracy/top1": 10.0 + seed, "accuracy/top5": 30.0})
         log.write_text("\n".join(map(json.dumps, lines)))
-        (folder / config.name).write_text("train_cfg = dict(max_epochs=1)")
+        sizes = [w.partition("=")[2] for w in words if "batch_size" in w] or ["64"]
+        (folder / config.name).write_text(
+            f"train_cfg = dict(max_epochs=1)\ntrain_dataloader = dict(batch_size={sizes[0]})\n"
+        )
         (folder / "epoch_1.pth").touch()
 
     call.calls = calls
@@ -64,7 +69,8 @@ def test_what_is_trained_and_collected(tool, tmp_path):
     titles = [run.title for run in runs]
     s, twin, v3, ach = (network.name for network in NETWORKS)
     first = [f"seed {seed}: {name}" for seed in (0, 3) for name in (s, twin)]
-    once = [v3, ach, *(network.name for network in ABLATIONS)]
+    larger = [f"hadaptive_s_cifar100_64px_10e_batch{size}" for size in (128, 256)]
+    once = [v3, ach, *(network.name for network in ABLATIONS), *larger]
     assert titles == [*first, *(f"seed 0: {name}" for name in once)]
 
     lines = []
@@ -91,6 +97,26 @@ def test_what_is_trained_and_collected(tool, tmp_path):
     assert entries[0]["parameters"] == 2_101_992
     curves = curves_by_network(dict(runs=entries), NETWORKS)
     assert [len(found) for found in curves.values()] == [2, 1]
+
+
+def test_larger_batches(tool, tmp_path):
+    runs = list(runs_of(tmp_path, Path("data"), [0], []))
+    runs = [run for run in runs if run.work_dir.name in [network.name for network in BATCHES]]
+    assert train_all(runs, 1e6, lambda line: None, tool)
+    assert tool.calls[-1][1] == "hadaptive_s_cifar100_64px_10e"
+    assert tool.calls[-1][-2:] == ("train_dataloader.batch_size=256", "auto_scale_lr.enable=True")
+    record = dict(runs=collect(runs))
+    # All took the same time a step.
+    assert [run["images_a_second"] for run in record["runs"]] == [64, 128, 256]
+    record["runs"][1]["top1"] -= 0.5
+    rows = [cells(line)[1:] for line in batches_table(record).splitlines()[2:]]
+    assert rows == [
+        ["64", "10.00", "30.00", "-"],
+        ["128", "9.50", "30.00", "-0.50"],
+        ["256", "10.00", "30.00", "+0.00"],
+    ]
+    del record["runs"][1]
+    assert cells(batches_table(record).splitlines()[3]) == [BATCHES[1].title, *["-"] * 4]
 
 
 def test_time_is_up_and_what_is_finished_is_not_repeated(tool, tmp_path):

@@ -27,7 +27,8 @@ def test_every_table_stands_somewhere():
     # These join the docs with their records.
     records = {"bccd-comparison": "bccd_comparison.json", "trials": "trials.json"}
     records |= dict.fromkeys(("search", "searched"), "search_cifar100.json")
-    records |= dict.fromkeys(("accuracies", "ablations"), "comparison_cifar100.json")
+    cifar100 = ("accuracies", "ablations", "batch-sizes")
+    records |= dict.fromkeys(cifar100, "comparison_cifar100.json")
     records["search-step"] = "search_step.json"
     latency = ("latency", "latency-ratios", "latency-targets", "latency-detectors")
     records |= dict.fromkeys(latency, "latency.json")

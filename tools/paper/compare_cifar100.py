@@ -5,10 +5,10 @@
 
 DATA holds CIFAR-100's train.npz and test.npz. First Hadaptive-Net-S and its twin with Ghost in
 place of the products, with every seed; then MobileNetV3-S, and that with cross-Hadamard blocks, for
-20 epochs; then the ablations, for 10. It ends after so many seconds; called again it continues.
-``--only`` takes part of them by words of their names, so that two processes share the work. The
-record has what is trained to its end; pictures of the curves come beside it. With these
-``--cfg-options`` a dry run takes minutes:
+20 epochs; then, for 10, the ablations, and S with larger batches. It ends after so many seconds;
+called again it continues. ``--only`` takes part of them by words of their names, so that two
+processes share the work. The record has what is trained to its end; pictures of the curves come
+beside it. With these ``--cfg-options`` a dry run takes minutes:
 
     train_cfg.max_epochs=1 train_dataloader.dataset.dataset.fraction=0.01
 """
@@ -23,6 +23,7 @@ from mmhadaptive.analysis.cifar100_comparison import (
     NETWORKS,
     ablations_table,
     accuracies_table,
+    batches_table,
     collect,
     curves_by_network,
     runs_of,
@@ -66,7 +67,8 @@ def main():
                 picture = to_png(draw_compared_curves(curves, "top-1 on the test set, %"), dpi=110)
                 write_file(args.out.with_name(f"{args.out.stem}{ending}.png"), picture)
     print(accuracies_table(record))
-    print(ablations_table(record), end="")
+    print(ablations_table(record))
+    print(batches_table(record), end="")
 
 
 if __name__ == "__main__":
