@@ -99,9 +99,9 @@ ABLATIONS = [
 ]
 #: Of the same 10 epochs.
 BATCHES = [
-    Network(ABLATIONS[0].config, "64"),
-    Network(ABLATIONS[0].config, "128, twice the learning rate", batch_size=128),
-    Network(ABLATIONS[0].config, "256, four times the learning rate", batch_size=256),
+    Network(ABLATIONS[0].config, "batches of 64"),
+    Network(ABLATIONS[0].config, "batches of 128, twice the learning rate", batch_size=128),
+    Network(ABLATIONS[0].config, "batches of 256, four times the learning rate", batch_size=256),
 ]
 
 
@@ -256,5 +256,5 @@ def batches_table(record: dict) -> str:
                 "-" if run is found[0] else f"{run['top1'] - found[0]['top1']:+.2f}",
             ]
         rows.append([network.title, *cells])
-    headers = ["batch", "images a second", "top-1, %", "top-5, %", "difference"]
+    headers = ["Hadaptive-Net-S", "images a second", "top-1, %", "top-5, %", "difference"]
     return markdown_table(headers, rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
 
 def draw_compared_curves(
@@ -33,6 +34,11 @@ def draw_compared_curves(
                 right.plot(*zip(*known, strict=True), marker=".", **style)
     # The losses of different heads have different scales.
     left.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    # Less than a decade has no major tick.
+    left.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    left.yaxis.set_minor_formatter(FormatStrFormatter("%g"))
     right.set(xlabel="epoch", ylabel=metric)
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend(fontsize="small")
     return figure

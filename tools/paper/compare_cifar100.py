@@ -20,6 +20,7 @@ from mmengine.logging import MMLogger
 import mmhadaptive.engine  # noqa: F401  the scope of the configs
 from mmhadaptive.analysis.cifar100_comparison import (
     ABLATIONS,
+    BATCHES,
     NETWORKS,
     ablations_table,
     accuracies_table,
@@ -62,7 +63,8 @@ def main():
     record = dict(runs=collect(runs))
     if args.out:
         write_record(args.out, options=args.cfg_options, **record)
-        for networks, ending in ((NETWORKS, ""), (ABLATIONS, "_ablations")):
+        pictures = ((NETWORKS, ""), (ABLATIONS, "_ablations"), (BATCHES, "_batches"))
+        for networks, ending in pictures:
             if curves := curves_by_network(record, networks):
                 picture = to_png(draw_compared_curves(curves, "top-1 on the test set, %"), dpi=110)
                 write_file(args.out.with_name(f"{args.out.stem}{ending}.png"), picture)
