@@ -165,8 +165,8 @@ def collect(runs: Sequence[Run]) -> list[dict]:
                 parameters=counts["parameters"],
                 macs=counts["macs"],
                 images_a_second=_images_a_second(run.work_dir, trained.train_dataloader.batch_size),
-                top1=curves[last][1],
-                top5=fives[last][1],
+                top1=round(curves[last][1], 2),
+                top5=round(fives[last][1], 2),
                 curve=[[epoch, round(loss, 4), top1] for epoch, (loss, top1) in curves.items()],
                 pieces=pieces,
             )
