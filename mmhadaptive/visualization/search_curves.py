@@ -24,7 +24,8 @@ def draw_confidence(titles: Sequence[str], history: Sequence[Sequence[Confidence
     names = dict.fromkeys(name for row in history[-1] for name in row)
     colours = {name: f"C{number % 10}" for number, name in enumerate(names)}
     figure = Figure(figsize=(2.6 * columns, 1.9 * lines + 0.4), layout="constrained")
-    axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    axes = list(panels.flat)
     epochs = range(1, len(history) + 1)
     for number, (axis, title) in enumerate(zip(axes, titles, strict=False)):
         for name in history[-1][number]:
@@ -32,8 +33,9 @@ def draw_confidence(titles: Sequence[str], history: Sequence[Sequence[Confidence
             axis.plot(epochs, values, colours[name], marker="." if len(history) == 1 else "")
         axis.set_title(title, fontsize="small")
         axis.set_ylim(0, 1)
-    for axis in list(axes)[len(titles) :]:
-        axis.set_axis_off()
+    for number in range(len(titles), len(axes)):
+        axes[number].set_axis_off()
+        axes[number - columns].tick_params(labelbottom=True)
     figure.supxlabel("epoch")
     figure.supylabel("confidence")
     handles = [figure.axes[0].plot([], [], colour)[0] for colour in colours.values()]

@@ -14,6 +14,7 @@ from mmhadaptive.visualization import (
     draw_classification_samples,
     draw_compared_curves,
     draw_complexity,
+    draw_confidence,
     draw_confusion_matrix,
     draw_contact_sheet,
     draw_detection_samples,
@@ -43,6 +44,16 @@ def test_curves_of_detectors():
     assert lines_of(precisions) == [[(2, 25.0)], [(1, 50.0)]]
     assert [text.get_text() for text in losses.get_legend().get_texts()] == ["a", "b"]
     assert len({line.get_color() for line in losses.lines}) == 2
+
+
+def test_confidences_of_a_search():
+    """A panel a row of the network; a place that is left over is empty."""
+    history = [[dict(a=p + 0.1 * row, b=1 - p - 0.1 * row) for row in range(5)] for p in (0.5, 0.6)]
+    axes = draw_confidence([f"row {row}" for row in range(5)], history).axes
+    assert [a.get_title() for a in axes] == [*(f"row {row}" for row in range(5)), "", "", ""]
+    assert [a.axison for a in axes] == [True] * 5 + [False] * 3
+    assert lines_of(axes[2])[0] == [(1, 0.7), (2, 0.6 + 0.2)]
+    assert [a.xaxis.get_tick_params()["labelbottom"] for a in axes[:5]] == [False, *[True] * 4]
 
 
 def test_complexity_curves():
