@@ -102,6 +102,7 @@ BATCHES = [
     Network(ABLATIONS[0].config, "batches of 64"),
     Network(ABLATIONS[0].config, "batches of 128, twice the learning rate", batch_size=128),
     Network(ABLATIONS[0].config, "batches of 256, four times the learning rate", batch_size=256),
+    Network(ABLATIONS[0].config, "batches of 512, eight times the learning rate", batch_size=512),
 ]
 
 

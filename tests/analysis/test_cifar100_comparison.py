@@ -69,7 +69,7 @@ def test_what_is_trained_and_collected(tool, tmp_path):
     titles = [run.title for run in runs]
     s, twin, v3, ach = (network.name for network in NETWORKS)
     first = [f"seed {seed}: {name}" for seed in (0, 3) for name in (s, twin)]
-    larger = [f"hadaptive_s_cifar100_64px_10e_batch{size}" for size in (128, 256)]
+    larger = [f"hadaptive_s_cifar100_64px_10e_batch{size}" for size in (128, 256, 512)]
     once = [v3, ach, *(network.name for network in ABLATIONS), *larger]
     assert titles == [*first, *(f"seed 0: {name}" for name in once)]
 
@@ -104,16 +104,17 @@ def test_larger_batches(tool, tmp_path):
     runs = [run for run in runs if run.work_dir.name in [network.name for network in BATCHES]]
     assert train_all(runs, 1e6, lambda line: None, tool)
     assert tool.calls[-1][1] == "hadaptive_s_cifar100_64px_10e"
-    assert tool.calls[-1][-2:] == ("train_dataloader.batch_size=256", "auto_scale_lr.enable=True")
+    assert tool.calls[-1][-2:] == ("train_dataloader.batch_size=512", "auto_scale_lr.enable=True")
     record = dict(runs=collect(runs))
     # All took the same time a step.
-    assert [run["images_a_second"] for run in record["runs"]] == [64, 128, 256]
+    assert [run["images_a_second"] for run in record["runs"]] == [64, 128, 256, 512]
     record["runs"][1]["top1"] -= 0.5
     rows = [cells(line)[1:] for line in batches_table(record).splitlines()[2:]]
     assert rows == [
         ["64", "10.00", "30.00", "-"],
         ["128", "9.50", "30.00", "-0.50"],
         ["256", "10.00", "30.00", "+0.00"],
+        ["512", "10.00", "30.00", "+0.00"],
     ]
     del record["runs"][1]
     assert cells(batches_table(record).splitlines()[3]) == [BATCHES[1].title, *["-"] * 4]
