@@ -33,8 +33,8 @@ class Network:
         against: The config, by its name, from whose accuracy the difference is of interest.
         paper: Names of the configs of which the paper prints the same difference.
         all_seeds: Whether it is trained with every seed, or with the first alone.
-        batch_size: That of the config, or another, to which the learning rate is scaled as
-            ``tools/train.py --auto-scale-lr`` does.
+        batch_size: Another than the config's; the learning rate is scaled to it, as by
+            ``tools/train.py --auto-scale-lr``.
     """
 
     config: str
