@@ -165,9 +165,9 @@ def search_table(record: dict) -> str:
             for name in names:
                 cell = percent(row.confidence[name]).removesuffix("%")
                 cells.append(f"**{cell}**" if name == likeliest else cell)
-        lines.append([first.place, channels, *cells])
+        lines.append([f"{first.place}: {channels}", *cells])
     columns = [f"{head}: {name}" for head in heads for name in names]
-    return markdown_table(["row", "channels", *columns], lines)
+    return markdown_table(["row: channels", *columns], lines)
 
 
 def _number(cell: str) -> float:

@@ -136,11 +136,11 @@ def test_tables_of_a_record():
         ],
     )
     lines = search_comparison.search_table(record).splitlines()
-    assert lines[0].startswith("| row | channels | Table 3: Ghost | Table 3: DySoft |")
+    assert lines[0].startswith("| row: channels | Table 3: Ghost | Table 3: DySoft |")
     assert lines[2] == (
-        "| arch[3][5] | 96 | 2.92 | **62.02** | 6.58 | 28.18 | 25.00 | **75.00** | <0.01 | <0.01 |"
+        "| arch[3][5]: 96 | 2.92 | **62.02** | 6.58 | 28.18 | 25.00 | **75.00** | <0.01 | <0.01 |"
     )
-    row = "| arch[4][0] | <u>128</u> | 12.78 | **43.72** | 23.87 | 19.62 | **40.00** |"
+    row = "| arch[4][0]: <u>128</u> | 12.78 | **43.72** | 23.87 | 19.62 | **40.00** |"
     assert lines[3].startswith(row)
     lines = search_comparison.searched_table(record).splitlines()[2:]
     assert [line.split(" | ")[0] for line in lines[:2]] == [
