@@ -1,6 +1,7 @@
 """From a checkpoint of the demo's detector to a frozen one, and from that to 8 bits."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -69,3 +70,11 @@ def test_wrong_arguments_are_named(tool, run_here, capsys):
         with pytest.raises(SystemExit):
             run_here(tool, *words)
         assert "must" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--pictures", 0), ("--percentile", 0), ("--percentile", 101)])
+def test_quantize_refuses_a_number_that_cannot_be(option, run_here, capsys):
+    with pytest.raises(SystemExit):
+        run_here("quantize.py", "config.py", "c.pth", "o.onnx", *option)
+    name, value = option
+    assert re.search(rf"{name} must be .* got {value}", capsys.readouterr().err)
